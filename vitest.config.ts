@@ -1,11 +1,11 @@
-import { defineConfig } from "vitest/config";
+import { defineConfig, type ViteUserConfig } from "vitest/config";
 
 /** One project per thing a test needs: nothing, every device, a stored model, llama.cpp, or the packed package. */
 const project = (name: string, include: string, testTimeout = 30_000) => ({
   test: { name, include: [include], testTimeout, hookTimeout: testTimeout },
 });
 
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   test: {
     maxWorkers: 2,
     projects: [
@@ -18,3 +18,5 @@ export default defineConfig({
     ],
   },
 });
+
+export default config;

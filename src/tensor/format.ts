@@ -66,7 +66,10 @@ export function blockBytes(format: TensorFormat): number {
 export function rowBytes(format: TensorFormat, columns: number): number {
   const [length, bytes] = LAYOUTS[format];
   if (columns % length !== 0)
-    throw new CriaError("bad-file", `${format} stores blocks of ${length} values, but a row has ${columns} columns`);
+    throw new CriaError(
+      "bad-file",
+      `${format} stores blocks of ${length} values, but a row has ${columns} columns`,
+    );
   return (columns / length) * bytes;
 }
 

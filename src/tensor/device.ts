@@ -1,0 +1,83 @@
+/**
+ * Where ops run. A device owns memory, lowers each op call once into something it can execute, and either executes it
+ * at once (`run`) or collects it into a plan that is replayed for every step.
+ *
+ * Flow: model/llama.ts (calls) → Device.record → Plan → generate/engine.ts (replay per step).
+ */
+import type { OpArgs, OpName } from "../ops/index.ts";
+import { CriaError } from "../shared/errors.ts";
+import type { Memory } from "./tensor.ts";
+
+/** A recorded list of lowered calls; valid on the device that recorded it until that is disposed. */
+export interface Plan {
+  readonly callCount: number;
+}
+
+/** Runs op calls in the order given; `read` waits for every earlier call. */
+export interface Device {
+  readonly name: "reference" | "wasm" | "webgpu";
+  /** Rows of one prefill step that suit this device: more would not be faster, or would delay an abort too long. */
+  readonly prefillRows: number;
+  /** Zeroed bytes. */
+  allocate(byteLength: number): Memory;
+  free(memory: Memory): void;
+  write(memory: Memory, bytes: Uint8Array, byteOffset?: number): void;
+  /** A copy of the bytes, after all earlier calls; lets other work of this thread run meanwhile. */
+  read(memory: Memory, byteOffset?: number, byteLength?: number): Promise<Uint8Array>;
+  /** Runs one op now. */
+  run<Name extends OpName>(name: Name, args: OpArgs[Name]): void;
+  /** Collects the calls that `body` makes instead of running them. */
+  record(body: () => void): Plan;
+  /** Runs a recorded plan as one submission. */
+  replay(plan: Plan): void;
+  dispose(): void;
+}
+
+/** Eager, record and replay in terms of two functions: what a device makes of a call, and how it executes a list. */
+export class Recorder<Call> {
+  readonly #lower: <Name extends OpName>(name: Name, args: OpArgs[Name]) => Call;
+  readonly #execute: (calls: readonly Call[]) => void;
+  #recording: Call[] | undefined;
+
+  constructor(
+    lower: <Name extends OpName>(name: Name, args: OpArgs[Name]) => Call,
+    execute: (calls: readonly Call[]) => void,
+  ) {
+    this.#lower = lower;
+    this.#execute = execute;
+  }
+
+  run<Name extends OpName>(name: Name, args: OpArgs[Name]): void {
+    const call = this.#lower(name, args);
+    if (this.#recording) this.#recording.push(call);
+    else this.#execute([call]);
+  }
+
+  record(body: () => void): RecordedPlan<Call> {
+    if (this.#recording) throw new CriaError("bad-input", "a plan is being recorded already");
+    const calls: Call[] = [];
+    this.#recording = calls;
+    try {
+      body();
+    } finally {
+      this.#recording = undefined;
+    }
+    return new RecordedPlan(calls, this.#execute);
+  }
+
+  replay(plan: Plan): void {
+    if (!(plan instanceof RecordedPlan))
+      throw new CriaError("bad-input", "the plan was recorded by another device");
+    plan.replay();
+  }
+}
+
+class RecordedPlan<Call> implements Plan {
+  readonly callCount: number;
+  readonly replay: () => void;
+
+  constructor(calls: readonly Call[], execute: (calls: readonly Call[]) => void) {
+    this.callCount = calls.length;
+    this.replay = () => execute(calls);
+  }
+}
