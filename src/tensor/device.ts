@@ -6,7 +6,17 @@
  */
 import type { OpArgs, OpName } from "../ops/index.ts";
 import { CriaError } from "../shared/errors.ts";
-import type { Memory } from "./tensor.ts";
+import type { TensorFormat } from "./format.ts";
+import type { Memory, Tensor } from "./tensor.ts";
+
+/** A matrix of weights where it is stored: rows are read in the file's format, a few at a time. */
+export interface WeightPart {
+  readonly format: TensorFormat;
+  readonly rows: number;
+  readonly columns: number;
+  /** Packed rows [rowFirst, rowFirst + rowCount), each `rowBytes(format, columns)` bytes. */
+  readRows(rowFirst: number, rowCount: number): Promise<Uint8Array>;
+}
 
 /** A recorded list of lowered calls; valid on the device that recorded it until that is disposed. */
 export interface Plan {
@@ -22,6 +32,12 @@ export interface Device {
   allocate(byteLength: number): Memory;
   free(memory: Memory): void;
   write(memory: Memory, bytes: Uint8Array, byteOffset?: number): void;
+  /**
+   * Puts weights of equal format and columns below each other, in an order of bytes of the device's own. The tensor is
+   * good for the ops that take weights (`w` of matmul, `table` of embed, `x` of convert) and is freed by its memory.
+   * A device without this method takes weights by `write`, in the file's order.
+   */
+  loadWeight?(parts: readonly WeightPart[]): Promise<Tensor>;
   /** A copy of the bytes, after all earlier calls; lets other work of this thread run meanwhile. */
   read(memory: Memory, byteOffset?: number, byteLength?: number): Promise<Uint8Array>;
   /** Runs one op now. */
