@@ -39,6 +39,8 @@ export interface TensorFile {
    */
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** Every file that tensors are read from, in order of the parts; a URL counts as a path. */
+  readonly paths: readonly string[];
   /** Bytes of all files together. */
   readonly byteLength: number;
   close(): Promise<void>;

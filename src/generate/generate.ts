@@ -1,0 +1,258 @@
+/**
+ * The loop from a prompt to an answer, one token at a time.
+ *
+ * It ends at an end-of-text token or a stop string (`stop`), or at the token limit or the end of the context
+ * (`length`). Only text that can no longer change is handed out.
+ *
+ * Flow: prompt ids → Sequence (logits) → Sampler (id) → StreamDecoder → StopMatcher → the caller.
+ */
+import { CriaError, throwIfAborted } from "../shared/errors.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { Sequence } from "./engine.ts";
+import { type LogProbability, logProbability, topLogProbabilities } from "./log-probabilities.ts";
+import { resolveSampling, Sampler, type SamplingOptions } from "./sampler.ts";
+import { StopMatcher } from "./stop.ts";
+
+export interface GenerateOptions extends SamplingOptions {
+  /** Tokens to make at most. Default: what the context has room for. */
+  readonly maxTokens?: number;
+  /** Texts that end the answer; they are not part of it. */
+  readonly stop?: readonly string[];
+  /** Go on after end-of-text tokens, as benchmarks do. Default false. */
+  readonly ignoreEnd?: boolean;
+  /** Report the log-probability of each token and of this many alternatives (0 is allowed). Default: none. */
+  readonly logProbabilities?: number;
+  /** Report the log-probability of each prompt token after the first. Costs the whole prompt even when it is cached. */
+  readonly promptLogProbabilities?: boolean;
+  readonly signal?: AbortSignal;
+  /** Called while the prompt is processed. */
+  readonly onPromptProgress?: (done: number, total: number) => void;
+}
+
+/** A token of the answer. Its text may be empty while a character or a possible stop string is incomplete. */
+export interface GeneratedToken {
+  readonly id: number;
+  readonly text: string;
+  /** Natural log under the model's own distribution, before sampling options; where asked for. */
+  readonly logProbability?: number;
+  readonly alternatives?: readonly LogProbability[];
+}
+
+/** Times and counts under llama.cpp's names. */
+export interface Timings {
+  /** Prompt tokens that were still in the cache. */
+  readonly cache_n: number;
+  /** Prompt tokens that were processed. */
+  readonly prompt_n: number;
+  readonly prompt_ms: number;
+  readonly prompt_per_second: number;
+  /** Tokens made, the end-of-text token included. */
+  readonly predicted_n: number;
+  readonly predicted_ms: number;
+  readonly predicted_per_second: number;
+}
+
+export interface GenerationResult {
+  readonly text: string;
+  /** Ids of the answer without the end-of-text token. */
+  readonly ids: readonly number[];
+  readonly promptIds: readonly number[];
+  readonly finishReason: "stop" | "length";
+  /** One for each id, where asked for. */
+  readonly logProbabilities?: readonly number[];
+  /** One for each prompt id; the first has none and is NaN. */
+  readonly promptLogProbabilities?: readonly number[];
+  readonly timings: Timings;
+}
+
+/** How the caller's prompt and the answer join. */
+export interface PromptText {
+  readonly ids: readonly number[];
+  /** The answer continues the prompt's text, so its leading space is kept. */
+  readonly continues: boolean;
+  /** Drop white space at the start of the answer, as Llama 2's chat format needs. */
+  readonly trimStart?: boolean;
+  /** Ends and stop texts of the chat format, besides the tokenizer's and the caller's. */
+  readonly endIds?: ReadonlySet<number>;
+  readonly stopStrings?: readonly string[];
+}
+
+/**
+ * Makes the answer to a prompt. Yields each token, then returns the whole.
+ *
+ * @throws {CriaError} "context-full" when the prompt leaves no room for a token, "aborted", "bad-input" for options.
+ */
+export async function* generate(
+  sequence: Sequence,
+  contextLength: number,
+  tokenizer: Tokenizer,
+  prompt: PromptText,
+  options: GenerateOptions = {},
+): AsyncGenerator<GeneratedToken, GenerationResult> {
+  const { signal, maxTokens = contextLength } = options;
+  if (!(Number.isInteger(maxTokens) && maxTokens >= 0))
+    throw new CriaError("bad-input", `maxTokens is ${maxTokens}; expected an integer of at least 0`);
+  const sampler = new Sampler(resolveSampling(options), tokenizer.vocabularySize);
+  const text = new AnswerText(tokenizer, prompt, options.stop ?? []);
+  const started = now();
+  const prefill = await processPrompt(sequence, contextLength, prompt.ids, options);
+  for (const id of prompt.ids) sampler.accept(id);
+  const answered = now();
+
+  const ids: number[] = [];
+  const logProbabilities: number[] = [];
+  const limit = Math.min(maxTokens, contextLength - prompt.ids.length);
+  let finishReason: "stop" | "length" = "length";
+  let predicted = 0;
+  let { logits } = prefill;
+  while (predicted < limit) {
+    throwIfAborted(signal);
+    // Read before sampling, which overwrites the logits.
+    const report = options.logProbabilities === undefined ? undefined : new Reporter(logits, options.logProbabilities);
+    const id = sampler.sample(logits);
+    predicted++;
+    if (!options.ignoreEnd && (tokenizer.endIds.has(id) || prompt.endIds?.has(id))) {
+      finishReason = "stop";
+      break;
+    }
+    sampler.accept(id);
+    ids.push(id);
+    const piece = text.push(id);
+    const reported = report?.of(id);
+    if (reported) logProbabilities.push(reported.logProbability);
+    yield { id, text: piece, ...reported };
+    if (text.stopped) {
+      finishReason = "stop";
+      break;
+    }
+    if (predicted < limit)
+      await sequence.append([id], "last", {
+        ...(signal ? { signal } : {}),
+        onLogits: (row) => {
+          logits = row;
+        },
+      });
+  }
+  const rest = text.flush();
+  if (rest !== "") yield { id: ids[ids.length - 1], text: rest };
+  return {
+    text: text.whole,
+    ids,
+    promptIds: prompt.ids,
+    finishReason,
+    ...(options.logProbabilities === undefined ? {} : { logProbabilities }),
+    ...(options.promptLogProbabilities ? { promptLogProbabilities: prefill.logProbabilities } : {}),
+    timings: timings(prefill.cached, prompt.ids.length, answered - started, predicted, now() - answered),
+  };
+}
+
+/** Brings the prompt into the sequence, keeping what it shares with what is there; gives the last logits. */
+async function processPrompt(
+  sequence: Sequence,
+  contextLength: number,
+  ids: readonly number[],
+  options: GenerateOptions,
+): Promise<{ logits: Float32Array; cached: number; logProbabilities: number[] }> {
+  if (ids.length === 0) throw new CriaError("bad-input", "the prompt has no tokens; expected at least one");
+  if (ids.length >= contextLength)
+    throw new CriaError(
+      "context-full",
+      `the prompt has ${ids.length} tokens and leaves no room in the context of ${contextLength}`,
+    );
+  const whole = options.promptLogProbabilities === true;
+  // The last token is always processed: its logits are not kept.
+  const cached = whole ? 0 : Math.min(sharedLength(sequence.ids, ids), ids.length - 1);
+  sequence.truncate(cached);
+  const logProbabilities = [Number.NaN];
+  let logits = new Float32Array();
+  await sequence.append(ids.slice(cached), whole ? "all" : "last", {
+    ...(options.signal ? { signal: options.signal } : {}),
+    ...(options.onPromptProgress ? { onProgress: options.onPromptProgress } : {}),
+    onLogits: (row, index) => {
+      if (index + 1 < ids.length - cached) logProbabilities.push(logProbability(row, ids[cached + index + 1]));
+      else logits = row as Float32Array<ArrayBuffer>;
+    },
+  });
+  return { logits, cached, logProbabilities };
+}
+
+/** Joins pieces of text, holding back what may still become part of a stop string. */
+class AnswerText {
+  whole = "";
+  stopped = false;
+  readonly #decoder;
+  readonly #stop: StopMatcher;
+  #trimming: boolean;
+
+  constructor(tokenizer: Tokenizer, prompt: PromptText, stop: readonly string[]) {
+    this.#decoder = tokenizer.decoder({ continues: prompt.continues });
+    this.#stop = new StopMatcher([...stop, ...(prompt.stopStrings ?? [])]);
+    this.#trimming = prompt.trimStart ?? false;
+  }
+
+  push(id: number): string {
+    return this.#take(this.#stop.push(this.#trimmed(this.#decoder.push(id))));
+  }
+
+  /** What was held back when no stop string came of it. */
+  flush(): string {
+    if (this.stopped) return "";
+    const last = this.#take(this.#stop.push(this.#trimmed(this.#decoder.flush())));
+    const held = this.stopped ? "" : this.#stop.flush();
+    this.whole += held;
+    return last + held;
+  }
+
+  #take({ text, stopped }: { text: string; stopped: boolean }): string {
+    this.stopped = stopped;
+    this.whole += text;
+    return text;
+  }
+
+  #trimmed(text: string): string {
+    if (!this.#trimming) return text;
+    const rest = text.trimStart();
+    if (rest !== "") this.#trimming = false;
+    return rest;
+  }
+}
+
+class Reporter {
+  readonly #logits: Float32Array;
+  readonly #count: number;
+
+  constructor(logits: Float32Array, count: number) {
+    this.#logits = logits.slice();
+    this.#count = count;
+  }
+
+  of(id: number): { logProbability: number; alternatives: readonly LogProbability[] } {
+    return {
+      logProbability: logProbability(this.#logits, id),
+      alternatives: topLogProbabilities(this.#logits, this.#count),
+    };
+  }
+}
+
+function sharedLength(a: readonly number[], b: readonly number[]): number {
+  let length = 0;
+  while (length < a.length && length < b.length && a[length] === b[length]) length++;
+  return length;
+}
+
+function timings(cached: number, promptLength: number, promptMs: number, predicted: number, predictedMs: number): Timings {
+  const processed = promptLength - cached;
+  return {
+    cache_n: cached,
+    prompt_n: processed,
+    prompt_ms: promptMs,
+    prompt_per_second: (1000 * processed) / promptMs,
+    predicted_n: predicted,
+    predicted_ms: predictedMs,
+    predicted_per_second: predictedMs > 0 ? (1000 * predicted) / predictedMs : 0,
+  };
+}
+
+function now(): number {
+  return performance.now();
+}

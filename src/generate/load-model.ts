@@ -1,0 +1,78 @@
+/**
+ * From files to a model that answers: opens the checkpoint, loads the weights into a device, and makes the engine.
+ *
+ * Flow: node.ts (platform, device) → loadModel → Model.
+ */
+import type { FileSystem } from "../files/byte-source.ts";
+import { openCheckpoint } from "../model/checkpoint.ts";
+import { type LoadOptions as WeightOptions, loadWeights } from "../model/load.ts";
+import { CriaError } from "../shared/errors.ts";
+import type { Device } from "../tensor/device.ts";
+import { createTokenizer } from "../tokenizer/create-tokenizer.ts";
+import { chatFormat } from "./chat-format/detect.ts";
+import { Engine } from "./engine.ts";
+import { Model } from "./model.ts";
+
+export interface LoadModelOptions extends WeightOptions {
+  /** A tokenizer file to use instead of the model's own: tokenizer.json, .model, or llama2.c's .bin. */
+  readonly tokenizer?: string;
+  /** A Jinja chat template, or the name of a built-in one, instead of the model's own. */
+  readonly chatTemplate?: string;
+  /** Positions for prompt and answer together. Default: the model's own, at most 4096; 0: the model's own. */
+  readonly contextLength?: number;
+}
+
+/** What a platform gives. */
+export interface LoadPlatform {
+  readonly files: FileSystem;
+  createDevice(): Device | Promise<Device>;
+  /** SHA-256 of files one after the other, in hexadecimal. */
+  hashFiles(paths: readonly string[]): Promise<string>;
+}
+
+/** Longer contexts cost memory at once, so they have to be asked for. */
+const DEFAULT_CONTEXT = 4096;
+
+/** @throws {CriaError} "not-found", "bad-file", "unsupported" for the files; "bad-input" for the options; "aborted". */
+export async function loadModel(path: string, platform: LoadPlatform, options: LoadModelOptions = {}): Promise<Model> {
+  const { file, config, weights, vocabulary, chatTemplate } = await openCheckpoint(path, platform.files, options.tokenizer);
+  try {
+    if (!vocabulary)
+      throw new CriaError(
+        "not-found",
+        `${file.name}: no tokenizer in the file or beside it; name one (tokenizer.json, tokenizer.model or tokenizer.bin)`,
+      );
+    const tokenizer = createTokenizer(vocabulary);
+    if (tokenizer.vocabularySize > config.vocabularySize)
+      throw new CriaError(
+        "bad-file",
+        `the tokenizer has ${tokenizer.vocabularySize} tokens, but the model ${config.vocabularySize}`,
+      );
+    const contextLength = resolveContext(options.contextLength, config.contextLength);
+    const device = await platform.createDevice();
+    try {
+      const loaded = await loadWeights(device, config, weights, options);
+      const name = config.name !== "" ? config.name : platform.files.baseName(path);
+      return new Model({
+        name,
+        engine: new Engine(device, config, loaded, { contextLength }),
+        tokenizer,
+        chatFormat: () => chatFormat(options.chatTemplate ?? chatTemplate, tokenizer),
+        hash: () => platform.hashFiles(file.paths),
+      });
+    } catch (error) {
+      device.dispose();
+      throw error;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+function resolveContext(asked: number | undefined, trained: number): number {
+  if (asked === undefined) return Math.min(trained, DEFAULT_CONTEXT);
+  if (asked === 0) return trained;
+  if (!(Number.isInteger(asked) && asked > 0 && asked <= trained))
+    throw new CriaError("bad-input", `contextLength is ${asked}; expected 1 to ${trained}, the model's own, or 0 for that`);
+  return asked;
+}

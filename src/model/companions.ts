@@ -1,0 +1,93 @@
+/**
+ * What lies beside a model's weights: its tokenizer and its chat template.
+ *
+ * Hugging Face repositories hold tokenizer.json, tokenizer_config.json and chat_template.jinja; Meta's folders hold
+ * tokenizer.model; llama2.c's models come with tokenizer.bin, or tokN.bin for a vocabulary of N.
+ */
+import type { FileSystem } from "../files/byte-source.ts";
+import type { TensorFile } from "../files/stored-tensor.ts";
+import { CriaError } from "../shared/errors.ts";
+import { vocabularyFromGguf } from "../tokenizer/from-gguf.ts";
+import { vocabularyFromJson } from "../tokenizer/from-json.ts";
+import { vocabularyFromLlama2c } from "../tokenizer/from-llama2c.ts";
+import { vocabularyFromSentencePiece } from "../tokenizer/from-sentence-piece.ts";
+import type { Vocabulary } from "../tokenizer/vocabulary.ts";
+import type { ModelConfig } from "./config.ts";
+
+/** Tokenizer files are a few megabytes; more is not one. */
+const LARGEST_COMPANION = 256 << 20;
+
+/** The tokenizer named, the file's own, or the one beside it; undefined when there is none. */
+export async function findVocabulary(
+  file: TensorFile,
+  config: ModelConfig,
+  files: FileSystem,
+  tokenizerPath?: string,
+): Promise<Vocabulary | undefined> {
+  if (tokenizerPath !== undefined) return readVocabulary(tokenizerPath, config, files);
+  if (file.metadata.has("tokenizer.ggml.model")) return vocabularyFromGguf(file.metadata);
+  const folder = files.folderOf(file.name);
+  const candidates = [`tok${config.vocabularySize}.bin`, "tokenizer.json", "tokenizer.model", "tokenizer.bin"];
+  for (const name of candidates) {
+    const path = files.join(folder, name);
+    if (await files.exists(path)) return readVocabulary(path, config, files);
+  }
+  return undefined;
+}
+
+/** Reads a tokenizer file of any kind, told by its name. */
+async function readVocabulary(path: string, config: ModelConfig, files: FileSystem): Promise<Vocabulary> {
+  if (path.endsWith(".json")) {
+    const configPath = files.join(files.folderOf(path), "tokenizer_config.json");
+    const settings = (await files.exists(configPath)) ? await readText(configPath, files) : undefined;
+    return vocabularyFromJson(await readText(path, files), settings);
+  }
+  if (path.endsWith(".model")) return vocabularyFromSentencePiece(await readBytes(path, files));
+  if (path.endsWith(".bin")) return vocabularyFromLlama2c(await readBytes(path, files), config.vocabularySize);
+  throw new CriaError("unsupported", `${path}: expected tokenizer.json, a SentencePiece .model or a llama2.c .bin`);
+}
+
+/** The Jinja text of the model's chat format; undefined when it has none. */
+export async function findChatTemplate(file: TensorFile, files: FileSystem): Promise<string | undefined> {
+  const stored = file.metadata.get("tokenizer.chat_template");
+  if (typeof stored === "string") return stored;
+  const folder = files.folderOf(file.name);
+  const jinja = files.join(folder, "chat_template.jinja");
+  if (await files.exists(jinja)) return readText(jinja, files);
+  const settings = files.join(folder, "tokenizer_config.json");
+  if (!(await files.exists(settings))) return undefined;
+  return templateOf(parseJson(await readText(settings, files), settings));
+}
+
+/** `chat_template` is the text, or a list of named ones of which "default" is meant. */
+function templateOf(settings: unknown): string | undefined {
+  const template = (settings as { chat_template?: unknown } | null)?.chat_template;
+  if (typeof template === "string") return template;
+  if (!Array.isArray(template)) return undefined;
+  const named = template as readonly { name?: unknown; template?: unknown }[];
+  const text = named.find((entry) => entry?.name === "default")?.template;
+  return typeof text === "string" ? text : undefined;
+}
+
+function parseJson(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new CriaError("bad-file", `${path}: not valid JSON`, { cause });
+  }
+}
+
+async function readBytes(path: string, files: FileSystem): Promise<Uint8Array> {
+  const source = await files.open(path);
+  try {
+    if (source.byteLength > LARGEST_COMPANION)
+      throw new CriaError("bad-file", `${path}: ${source.byteLength} bytes are too many for a tokenizer`);
+    return await source.read(0, source.byteLength);
+  } finally {
+    await source.close();
+  }
+}
+
+async function readText(path: string, files: FileSystem): Promise<string> {
+  return new TextDecoder().decode(await readBytes(path, files));
+}
