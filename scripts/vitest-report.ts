@@ -29,7 +29,7 @@ export function countResults(json: string | undefined): Counts {
       counts[status === "passed" || status === "failed" ? status : "skipped"]++;
     // An import that throws, a hook that fails: no test of its own shows it.
     if (file.status === "failed" && counts.failed === failedBefore)
-      counts.broken.push(`${file.name}: ${file.message.split("\n")[0]}`);
+      counts.broken.push(`${file.name}: ${file.message.split("\n")[0] || "a hook failed"}`);
   }
   return counts;
 }
