@@ -9,16 +9,15 @@
  * Flow: path → openCheckpoint → model/load.ts, tokenizer/, cli (inspect, convert).
  */
 import type { ByteSource, FileSystem } from "../files/byte-source.ts";
-import { isGguf } from "../files/gguf/read.ts";
-import { openGguf } from "../files/gguf/read.ts";
+import { isGguf, openGguf } from "../files/gguf/read.ts";
 import { openLlama2c } from "../files/llama2c/read.ts";
 import { openMeta } from "../files/meta/open.ts";
 import { isSafetensors, openSafetensors } from "../files/safetensors/read.ts";
 import type { TensorFile } from "../files/stored-tensor.ts";
 import { CriaError } from "../shared/errors.ts";
 import type { Vocabulary } from "../tokenizer/vocabulary.ts";
-import { type ModelConfig, readConfig } from "./config.ts";
 import { findChatTemplate, findVocabulary } from "./companions.ts";
+import { type ModelConfig, readConfig } from "./config.ts";
 import { type ModelWeights, modelWeights } from "./weights.ts";
 
 export interface Checkpoint {
@@ -36,7 +35,11 @@ export interface Checkpoint {
  *
  * @throws {CriaError} "not-found", "bad-file" or "unsupported", naming the file and the place in it.
  */
-export async function openCheckpoint(path: string, files: FileSystem, tokenizerPath?: string): Promise<Checkpoint> {
+export async function openCheckpoint(
+  path: string,
+  files: FileSystem,
+  tokenizerPath?: string,
+): Promise<Checkpoint> {
   const file = await openTensorFile(path, files);
   try {
     const config = readConfig(file);
@@ -54,15 +57,25 @@ export async function openCheckpoint(path: string, files: FileSystem, tokenizerP
 }
 
 /** The file names that make a folder a model, best first. */
-const FOLDER_FILES = [/^model\.safetensors\.index\.json$/, /\.safetensors$/, /^consolidated\.00\.pth$/, /\.gguf$/];
+const FOLDER_FILES = [
+  /^model\.safetensors\.index\.json$/,
+  /\.safetensors$/,
+  /^consolidated\.00\.pth$/,
+  /\.gguf$/,
+];
 
 /** Opens the tensors of a file or a folder, telling the kind by content. */
 export async function openTensorFile(path: string, files: FileSystem): Promise<TensorFile> {
   const names = await files.list(path);
   if (names) {
-    const name = FOLDER_FILES.map((pattern) => names.find((name) => pattern.test(name))).find((found) => found);
+    const name = FOLDER_FILES.map((pattern) => names.find((name) => pattern.test(name))).find(
+      (found) => found,
+    );
     if (!name)
-      throw new CriaError("not-found", `${path}: a folder without .gguf, .safetensors or consolidated.00.pth files`);
+      throw new CriaError(
+        "not-found",
+        `${path}: a folder without .gguf, .safetensors or consolidated.00.pth files`,
+      );
     return openTensorFile(files.join(path, name), files);
   }
   if (path.endsWith(".pth")) return openMeta(path, files);
@@ -77,7 +90,11 @@ export async function openTensorFile(path: string, files: FileSystem): Promise<T
 }
 
 /** Opens a GGUF or llama2.c file from any source of bytes, such as a URL. */
-export async function openSource(source: ByteSource, first: Uint8Array, files?: FileSystem): Promise<TensorFile> {
+export async function openSource(
+  source: ByteSource,
+  first: Uint8Array,
+  files?: FileSystem,
+): Promise<TensorFile> {
   try {
     return isGguf(first) ? await openGguf(source, files) : await openLlama2c(source);
   } catch (error) {

@@ -27,7 +27,12 @@ export async function findVocabulary(
   if (tokenizerPath !== undefined) return readVocabulary(tokenizerPath, config, files);
   if (file.metadata.has("tokenizer.ggml.model")) return vocabularyFromGguf(file.metadata);
   const folder = files.folderOf(file.name);
-  const candidates = [`tok${config.vocabularySize}.bin`, "tokenizer.json", "tokenizer.model", "tokenizer.bin"];
+  const candidates = [
+    `tok${config.vocabularySize}.bin`,
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer.bin",
+  ];
   for (const name of candidates) {
     const path = files.join(folder, name);
     if (await files.exists(path)) return readVocabulary(path, config, files);
@@ -43,8 +48,12 @@ async function readVocabulary(path: string, config: ModelConfig, files: FileSyst
     return vocabularyFromJson(await readText(path, files), settings);
   }
   if (path.endsWith(".model")) return vocabularyFromSentencePiece(await readBytes(path, files));
-  if (path.endsWith(".bin")) return vocabularyFromLlama2c(await readBytes(path, files), config.vocabularySize);
-  throw new CriaError("unsupported", `${path}: expected tokenizer.json, a SentencePiece .model or a llama2.c .bin`);
+  if (path.endsWith(".bin"))
+    return vocabularyFromLlama2c(await readBytes(path, files), config.vocabularySize);
+  throw new CriaError(
+    "unsupported",
+    `${path}: expected tokenizer.json, a SentencePiece .model or a llama2.c .bin`,
+  );
 }
 
 /** The Jinja text of the model's chat format; undefined when it has none. */

@@ -12,7 +12,14 @@
  */
 import { isPacked } from "../tensor/format.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { dequantizeRow, groupLength, hasOffsets, type UnpackedRow, unpackRow } from "../tensor/unpack.ts";
+import {
+  dequantizeRow,
+  groupLength,
+  hasOffsets,
+  type UnpackedRow,
+  unpackedRow,
+  unpackRow,
+} from "../tensor/unpack.ts";
 import type { View } from "../tensor/view.ts";
 import { ACTIVATION_BLOCK, type QuantizedRow, quantizeActivations, quantizedRow } from "./activations.ts";
 import { describe, expect, liveRows, type Op, type Views } from "./op.ts";
@@ -93,11 +100,7 @@ function multiplyPacked(args: Views<MatmulArgs>): void {
     return row;
   });
   const group = groupLength(w.format);
-  const weights: UnpackedRow = {
-    quants: new Int8Array(w.columns),
-    scales: new Float32Array(w.columns / group),
-    offsets: new Float32Array(w.columns / group),
-  };
+  const weights = unpackedRow(w.format, w.columns);
   const withOffsets = hasOffsets(w.format);
   for (let o = 0; o < w.rows; o++) {
     unpackRow(w.format, w.bytes, w.rowOffset(o), w.columns, weights);
