@@ -1,0 +1,171 @@
+/**
+ * A vocabulary in GGUF's metadata, the tokenizer.ggml keys: read as llama.cpp reads it, and written for `convert`.
+ *
+ * Flow: files/gguf.ts (metadata) → vocabularyFromGguf → createTokenizer; any loader → vocabularyToGguf → files/gguf.ts.
+ * Source: the GGUF specification; llama.cpp's defaults for keys that a file leaves out.
+ */
+import type { Metadata, MetadataValue } from "../files/stored-tensor.ts";
+import { CriaError } from "../shared/errors.ts";
+import { preTokenizerOf } from "./pretokenize.ts";
+import { withTurnEnd } from "./special-tokens.ts";
+import type { SpecialIds } from "./tokenizer.ts";
+import { checkVocabulary, kindCodes, type Vocabulary } from "./vocabulary.ts";
+
+const prefix = "tokenizer.ggml.";
+const source = "GGUF metadata";
+
+/** The key of every special id. */
+const idKeys: Readonly<Record<keyof SpecialIds, string>> = {
+  bos: "bos_token_id",
+  eos: "eos_token_id",
+  eot: "eot_token_id",
+  unknown: "unknown_token_id",
+  padding: "padding_token_id",
+};
+
+/** Rules under which llama.cpp adds bos and takes whole words unless the file says otherwise. */
+const wholeWordRules: readonly string[] = ["llama-bpe", "tekken"];
+
+/**
+ * Reads the vocabulary of a model file.
+ *
+ * @throws {CriaError} code "not-found" without tokens, "unsupported" for another kind of tokenizer, "bad-file" when
+ * the keys disagree.
+ */
+export function vocabularyFromGguf(metadata: Metadata): Vocabulary {
+  const model = metadata.get(`${prefix}model`);
+  if (model === undefined) throw new CriaError("not-found", `${source}: expected the key ${prefix}model`);
+  if (model !== "llama" && model !== "gpt2")
+    throw new CriaError(
+      "unsupported",
+      `${source}: expected the tokenizer model llama or gpt2, found ${shown(model)}`,
+    );
+  const pieces = strings(metadata, "tokens");
+  if (!pieces) throw new CriaError("not-found", `${source}: expected the key ${prefix}tokens`);
+  const isLlama = model === "llama";
+  const preTokenizer = isLlama ? "" : (single(metadata, "pre", "string") ?? "default");
+  const rule = preTokenizerOf(preTokenizer) ?? preTokenizer;
+  const isWholeWord = !isLlama && wholeWordRules.includes(rule);
+  const chatTemplate = metadata.get("tokenizer.chat_template");
+  const vocabulary: Vocabulary = {
+    model,
+    pieces,
+    scores: Float32Array.from(numbers(metadata, "scores") ?? new Float32Array(pieces.length)),
+    kinds: Uint8Array.from(
+      numbers(metadata, "token_type") ?? new Uint8Array(pieces.length).fill(kindCodes.normal),
+      kindCode,
+    ),
+    merges: isLlama ? [] : (strings(metadata, "merges") ?? []),
+    special: specialIds(metadata, isLlama, pieces.length),
+    addBos: single(metadata, "add_bos_token", "boolean") ?? (isLlama || isWholeWord),
+    addEos: single(metadata, "add_eos_token", "boolean") ?? false,
+    addSpacePrefix: isLlama && (single(metadata, "add_space_prefix", "boolean") ?? true),
+    // llama.cpp reads this key for other tokenizer models only.
+    removeExtraWhitespaces: false,
+    ignoreMerges: isWholeWord,
+    preTokenizer: isLlama ? "" : rule,
+    patterns: [],
+    ...(typeof chatTemplate === "string" ? { chatTemplate } : {}),
+  };
+  return withTurnEnd(checkVocabulary(vocabulary, source));
+}
+
+/**
+ * Returns the metadata that stores a vocabulary.
+ *
+ * @throws {CriaError} code "unsupported" when its words are cut by a rule that GGUF has no name for.
+ */
+export function vocabularyToGguf(vocabulary: Vocabulary): Metadata {
+  if (vocabulary.preTokenizer === "patterns")
+    throw new CriaError(
+      "unsupported",
+      "the tokenizer cuts words by a pattern of its own, which GGUF has no name for",
+    );
+  if (vocabulary.removeExtraWhitespaces)
+    throw new CriaError(
+      "unsupported",
+      "the tokenizer removes extra spaces, which programs that read GGUF do not",
+    );
+  const isLlama = vocabulary.model === "llama";
+  const entries: [string, MetadataValue][] = [
+    ["model", vocabulary.model],
+    ["pre", isLlama ? "default" : vocabulary.preTokenizer],
+    ["tokens", [...vocabulary.pieces]],
+    ["token_type", Int32Array.from(vocabulary.kinds)],
+  ];
+  if (isLlama) entries.push(["scores", vocabulary.scores.slice()]);
+  else entries.push(["merges", [...vocabulary.merges]]);
+  for (const [name, key] of Object.entries(idKeys)) {
+    const id = vocabulary.special[name as keyof SpecialIds];
+    if (id !== undefined) entries.push([key, id]);
+  }
+  entries.push(["add_bos_token", vocabulary.addBos], ["add_eos_token", vocabulary.addEos]);
+  if (isLlama) entries.push(["add_space_prefix", vocabulary.addSpacePrefix]);
+  const metadata = new Map(entries.map(([key, value]) => [prefix + key, value]));
+  if (vocabulary.chatTemplate !== undefined) metadata.set("tokenizer.chat_template", vocabulary.chatTemplate);
+  return metadata;
+}
+
+/** Ids out of range are ignored, as llama.cpp does. SentencePiece files without keys have 0, 1 and 2. */
+function specialIds(metadata: Metadata, isLlama: boolean, pieceCount: number): SpecialIds {
+  const defaults: SpecialIds = isLlama ? { unknown: 0, bos: 1, eos: 2 } : {};
+  const ids: Partial<Record<keyof SpecialIds, number>> = {};
+  for (const [key, suffix] of Object.entries(idKeys)) {
+    const name = key as keyof SpecialIds;
+    const stored = single(metadata, suffix, "number");
+    const id =
+      stored !== undefined && Number.isInteger(stored) && stored >= 0 && stored < pieceCount
+        ? stored
+        : defaults[name];
+    if (id !== undefined && id < pieceCount) ids[name] = id;
+  }
+  return ids;
+}
+
+function kindCode(value: number): number {
+  if (Number.isInteger(value) && value >= 0 && value <= kindCodes.byte) return value;
+  throw new CriaError(
+    "bad-file",
+    `${source}: expected token types from 0 to 6 in ${prefix}token_type, found ${value}`,
+  );
+}
+
+interface ValueTypes {
+  string: string;
+  number: number;
+  boolean: boolean;
+}
+
+function single<Type extends keyof ValueTypes>(
+  metadata: Metadata,
+  key: string,
+  type: Type,
+): ValueTypes[Type] | undefined {
+  const value = metadata.get(prefix + key);
+  if (value === undefined) return undefined;
+  if (typeof value !== type)
+    throw new CriaError(
+      "bad-file",
+      `${source}: expected ${prefix}${key} to be a ${type}, found ${shown(value)}`,
+    );
+  return value as ValueTypes[Type];
+}
+
+function strings(metadata: Metadata, key: string): string[] | undefined {
+  const value = metadata.get(prefix + key);
+  if (value === undefined) return undefined;
+  if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
+  throw new CriaError("bad-file", `${source}: expected ${prefix}${key} to be a list of strings`);
+}
+
+function numbers(metadata: Metadata, key: string): ArrayLike<number> | undefined {
+  const value = metadata.get(prefix + key);
+  if (value === undefined) return undefined;
+  if (ArrayBuffer.isView(value)) return value;
+  if (Array.isArray(value) && value.every((item) => typeof item === "number")) return value;
+  throw new CriaError("bad-file", `${source}: expected ${prefix}${key} to be a list of numbers`);
+}
+
+function shown(value: MetadataValue): string {
+  return typeof value === "string" ? JSON.stringify(value.slice(0, 80)) : typeof value;
+}
