@@ -114,7 +114,7 @@ describe("llama2.c files", () => {
   it.skipIf(!stories)(
     "open stories260K with norms near one and a rope table where it should be",
     async () => {
-      const bytes = await readFile(stories!);
+      const bytes = new Uint8Array(await readFile(stories!));
       const file = await open(bytes);
       expect(file.config).toMatchObject({
         dim: 64,

@@ -30,6 +30,7 @@ export async function openLlama2c(source: ByteSource): Promise<TensorFile> {
     metadata: new Map(),
     config: configOf(header),
     tensors,
+    paths: [source.name],
     byteLength: source.byteLength,
     close: () => source.close(),
   };
