@@ -2,7 +2,7 @@
  * A tensor as it lies in a file: read row by row, so that loading, converting and merging shards need memory for a few
  * rows only. Every reader in this folder returns these.
  */
-import { type TensorFormat, rowBytes } from "../tensor/format.ts";
+import { rowBytes, type TensorFormat } from "../tensor/format.ts";
 
 /** A matrix (or vector: one row) in a file. */
 export interface StoredTensor {
@@ -23,8 +23,26 @@ export function tensorBytes(tensor: Pick<StoredTensor, "format" | "rows" | "colu
 /** Values that a metadata entry can have: GGUF's types. Integers of 64 bits are numbers when safe, else bigint. */
 export type MetadataValue = string | number | bigint | boolean | readonly MetadataValue[] | MetadataArray;
 /** Large numeric arrays (token scores, types) come as typed arrays. */
-export type MetadataArray = Float32Array | Float64Array | Int32Array | Uint32Array | Int8Array | Uint8Array | Int16Array | Uint16Array;
+export type MetadataArray =
+  | Float32Array
+  | Float64Array
+  | Int32Array
+  | Uint32Array
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array;
 export type Metadata = ReadonlyMap<string, MetadataValue>;
+
+/** A tensor in a format that Cria cannot compute with; it can only be listed. */
+export interface UnsupportedTensor {
+  readonly name: string;
+  /** The format's own name. */
+  readonly format: string;
+  readonly rows: number;
+  readonly columns: number;
+  readonly byteLength: number;
+}
 
 /** An opened model file of any kind. Names, row order and metadata are the file's own; model/weights.ts maps them. */
 export interface TensorFile {
@@ -39,6 +57,8 @@ export interface TensorFile {
    */
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** Tensors in formats that Cria cannot read. */
+  readonly unsupported?: readonly UnsupportedTensor[];
   /** Every file that tensors are read from, in order of the parts; a URL counts as a path. */
   readonly paths: readonly string[];
   /** Bytes of all files together. */

@@ -26,6 +26,12 @@ export type ModelWeights = ReadonlyMap<string, StoredTensor>;
 export function modelWeights(file: TensorFile, config: ModelConfig): ModelWeights {
   const dialect = dialectOf(file);
   const weights = new Map<string, StoredTensor>();
+  const [unsupported] = file.unsupported ?? [];
+  if (unsupported)
+    throw new CriaError(
+      "unsupported",
+      `${file.name}: Cria cannot read the format ${unsupported.format} of "${unsupported.name}"`,
+    );
   for (const tensor of file.tensors.values()) {
     if (isDerived(tensor.name)) continue;
     const name = canonicalName(dialect, tensor.name);

@@ -1,0 +1,111 @@
+/**
+ * The numbers that GGUF gives to metadata types and tensor formats.
+ *
+ * Source: the GGUF specification; ggml.h for the formats.
+ */
+import { blockBytes, blockLength, type TensorFormat, tensorFormats } from "../../tensor/format.ts";
+
+/** Metadata types by number. */
+export const SCALAR_TYPES = [
+  "u8",
+  "i8",
+  "u16",
+  "i16",
+  "u32",
+  "i32",
+  "f32",
+  "bool",
+  "string",
+  "array",
+  "u64",
+  "i64",
+  "f64",
+] as const;
+
+export type ScalarType = Exclude<(typeof SCALAR_TYPES)[number], "array">;
+
+/** The type of a metadata value: `u32`, `string`, `array<f32>`, `array<array<u8>>` … */
+export type GgufType = ScalarType | `array<${string}>`;
+
+/** Bytes of a value of each type; for strings and arrays the least, that of their length. */
+export const LEAST_BYTES: Readonly<Record<(typeof SCALAR_TYPES)[number], number>> = {
+  u8: 1,
+  i8: 1,
+  u16: 2,
+  i16: 2,
+  u32: 4,
+  i32: 4,
+  f32: 4,
+  bool: 1,
+  string: 8,
+  array: 12,
+  u64: 8,
+  i64: 8,
+  f64: 8,
+};
+
+/** A tensor format of ggml's: one that Cria computes with (`format`), or one it only knows the size of. */
+export interface GgufFormat {
+  readonly name: string;
+  readonly format: TensorFormat | undefined;
+  readonly blockLength: number;
+  readonly blockBytes: number;
+}
+
+const NUMBERS: Readonly<Record<TensorFormat, number>> = {
+  F32: 0,
+  F16: 1,
+  Q4_0: 2,
+  Q4_1: 3,
+  Q5_0: 6,
+  Q5_1: 7,
+  Q8_0: 8,
+  Q2_K: 10,
+  Q3_K: 11,
+  Q4_K: 12,
+  Q5_K: 13,
+  Q6_K: 14,
+  IQ4_NL: 20,
+  I32: 26,
+  BF16: 30,
+};
+
+/** Formats that are only listed: number, name, values and bytes of a block. */
+const FOREIGN: readonly (readonly [number, string, number, number])[] = [
+  [9, "Q8_1", 32, 36],
+  [15, "Q8_K", 256, 292],
+  [16, "IQ2_XXS", 256, 66],
+  [17, "IQ2_XS", 256, 74],
+  [18, "IQ3_XXS", 256, 98],
+  [19, "IQ1_S", 256, 50],
+  [21, "IQ3_S", 256, 110],
+  [22, "IQ2_S", 256, 82],
+  [23, "IQ4_XS", 256, 136],
+  [24, "I8", 1, 1],
+  [25, "I16", 1, 2],
+  [27, "I64", 1, 8],
+  [28, "F64", 1, 8],
+  [29, "IQ1_M", 256, 56],
+  [34, "TQ1_0", 256, 54],
+  [35, "TQ2_0", 256, 66],
+  [39, "MXFP4", 32, 17],
+];
+
+const FORMATS: ReadonlyMap<number, GgufFormat> = new Map([
+  ...tensorFormats.map((format): [number, GgufFormat] => [
+    NUMBERS[format],
+    { name: format, format, blockLength: blockLength(format), blockBytes: blockBytes(format) },
+  ]),
+  ...FOREIGN.map(([number, name, length, bytes]): [number, GgufFormat] => [
+    number,
+    { name, format: undefined, blockLength: length, blockBytes: bytes },
+  ]),
+]);
+
+export function formatOfNumber(number: number): GgufFormat | undefined {
+  return FORMATS.get(number);
+}
+
+export function numberOfFormat(format: TensorFormat): number {
+  return NUMBERS[format];
+}
