@@ -8,7 +8,6 @@
  *
  * Flow: stdin (a request a line) → node-llama-cpp → stdout (a response a line). llama.cpp's log goes to stderr.
  */
-import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import {
   type ControlledEvaluateIndexOutput,
@@ -29,6 +28,7 @@ import type {
   PerplexityRequest,
   TokenizeRequest,
 } from "./protocol.ts";
+import { readLines } from "./read-lines.ts";
 
 const threadCount = 2;
 
@@ -240,6 +240,6 @@ const ready = await respond(async () => {
   return "ready";
 });
 if (!ready || !loaded) process.exit(1);
-for await (const line of createInterface({ input: process.stdin }))
+for await (const line of readLines(process.stdin))
   await respond(() => answer(loaded as Loaded, JSON.parse(line) as OracleRequest));
 process.exit(0);

@@ -6,8 +6,8 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import type { OracleRequest, OracleResponse, OracleResults } from "../../bench/oracle/protocol.ts";
+import { readLines } from "../../bench/oracle/read-lines.ts";
 
 const bench = join(import.meta.dirname, "..", "..", "bench");
 
@@ -69,12 +69,7 @@ class Connection implements LlamaCpp {
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.#log = (this.#log + text).slice(-2000);
     });
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      const response = JSON.parse(line) as OracleResponse;
-      const waiting = this.#waiting.shift();
-      if ("error" in response) waiting?.reject(new Error(`llama.cpp: ${response.error}\n${this.#log}`));
-      else waiting?.resolve(response.result);
-    });
+    const answering = this.#answer();
     // Writing to a process that has gone fails here; "close" says why.
     child.stdin.on("error", () => {});
     this.#ended = new Promise((resolve) => {
@@ -84,8 +79,19 @@ class Connection implements LlamaCpp {
         resolve();
       };
       child.on("error", (error) => end(`did not start: ${error.message}`));
-      child.on("close", (code, signal) => end(`ended with ${signal ?? `code ${code}`}`));
+      child.on("close", (code, signal) =>
+        answering.finally(() => end(`ended with ${signal ?? `code ${code}`}`)),
+      );
     });
+  }
+
+  async #answer(): Promise<void> {
+    for await (const line of readLines(this.#child.stdout)) {
+      const response = JSON.parse(line) as OracleResponse;
+      const waiting = this.#waiting.shift();
+      if ("error" in response) waiting?.reject(new Error(`llama.cpp: ${response.error}\n${this.#log}`));
+      else waiting?.resolve(response.result);
+    }
   }
 
   /** The next response that is not yet waited for. */
