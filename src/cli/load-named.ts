@@ -1,0 +1,27 @@
+/** Loads the model that the flags name, with a bar while weights come in. */
+import type { Command } from "commander";
+import type { Model } from "../generate/model.ts";
+import { load } from "../node.ts";
+import { given, type RunFlags, requireModel } from "./options.ts";
+import { ProgressBar } from "./progress-bar.ts";
+
+export async function loadNamed(
+  command: Command,
+  flags: RunFlags & { readonly chatTemplate?: string },
+): Promise<Model> {
+  const source = requireModel(command, flags.model);
+  const bar = new ProgressBar("Loading");
+  try {
+    return await load(source, {
+      ...given({
+        tokenizer: flags.tokenizer,
+        chatTemplate: flags.chatTemplate,
+        contextLength: flags.ctxSize,
+        offline: flags.offline,
+      }),
+      onProgress: ({ loadedBytes, totalBytes }) => bar.update(loadedBytes, totalBytes),
+    });
+  } finally {
+    bar.end();
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * Where the command line writes: results to standard output, everything else to standard error.
+ *
+ * Colours follow each stream: none when it is no terminal or NO_COLOR is set.
+ */
+import picocolors from "picocolors";
+
+type Colors = ReturnType<typeof picocolors.createColors>;
+
+export const outputColors: Colors = colorsOf(process.stdout);
+export const errorColors: Colors = colorsOf(process.stderr);
+
+function colorsOf(stream: NodeJS.WriteStream): Colors {
+  const wanted = stream.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb";
+  return picocolors.createColors(wanted || Boolean(process.env.FORCE_COLOR));
+}
+
+/** Writes a result as it is. */
+export function writeOutput(text: string): void {
+  process.stdout.write(text);
+}
+
+/** Writes a line of a result. */
+export function writeLine(line = ""): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** Writes one JSON value on a line. */
+export function writeJson(value: unknown): void {
+  writeLine(
+    JSON.stringify(value, (_, entry: unknown) => (typeof entry === "bigint" ? entry.toString() : entry)),
+  );
+}
+
+/** Tells the person at the terminal something that is no result. */
+export function notice(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** Ends quietly when the reader of a pipe is gone, as in `cria list | head -1`. */
+export function endOnClosedPipe(): void {
+  for (const stream of [process.stdout, process.stderr])
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EPIPE") process.exit(0);
+      throw error;
+    });
+}
