@@ -198,7 +198,7 @@ async function perplexity(
 async function answer({ model, sequence }: Loaded, request: OracleRequest): Promise<unknown> {
   if (request.method === "tokenize") return tokenize(model, request);
   if (request.method === "detokenize")
-    return model.detokenize(toTokens(model, request.ids), request.showSpecial);
+    return request.ids.map((ids) => model.detokenize(toTokens(model, ids), request.showSpecial));
   if (!sequence) throw new Error(`${request.method} needs the weights, but only the vocabulary was loaded`);
   switch (request.method) {
     case "greedy":

@@ -15,7 +15,8 @@ export interface TokenizeRequest {
 
 export interface DetokenizeRequest {
   readonly method: "detokenize";
-  readonly ids: readonly number[];
+  /** The ids of each text. */
+  readonly ids: readonly (readonly number[])[];
   /** Write control tokens as their names. */
   readonly showSpecial: boolean;
 }
@@ -68,7 +69,7 @@ export interface Perplexity {
 /** What each method answers. */
 export interface OracleResults {
   readonly tokenize: number[][];
-  readonly detokenize: string;
+  readonly detokenize: string[];
   readonly greedy: { readonly ids: number[]; readonly text: string };
   /** For each id after the first, −ln of its probability given the ids before it; in nats. */
   readonly likelihood: number[];
