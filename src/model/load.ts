@@ -6,6 +6,7 @@
  *
  * Flow: model/weights.ts (rows in a file) → loadWeights → model/llama.ts (tensors).
  */
+import { rowPieces } from "../files/row-pieces.ts";
 import type { StoredTensor } from "../files/stored-tensor.ts";
 import { tensorBytes } from "../files/stored-tensor.ts";
 import { throwIfAborted } from "../shared/errors.ts";
@@ -56,9 +57,6 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: LoadProgress) => void;
 }
-
-/** Bytes read from the file at a time. */
-const PIECE_BYTES = 4 << 20;
 
 /** Reads every weight once, in file format, into the device. What was loaded is freed again when it fails. */
 export async function loadWeights(
@@ -178,11 +176,9 @@ class Loader {
     const bytesPerRow = rowBytes(format, columns);
     const rowCount = parts.reduce((sum, part) => sum + part.rows, 0);
     const memory = this.#device.allocate(rowCount * bytesPerRow);
-    const rowsPerPiece = Math.max(1, Math.floor(PIECE_BYTES / bytesPerRow));
     let byteOffset = 0;
     for (const part of parts) {
-      for (let row = 0; row < part.rows; row += rowsPerPiece) {
-        const piece = await part.readRows(row, Math.min(rowsPerPiece, part.rows - row));
+      for await (const piece of rowPieces(part)) {
         this.#device.write(memory, piece, byteOffset);
         byteOffset += piece.length;
       }

@@ -5,8 +5,8 @@
  * Flow: model/convert.ts (entries, tensors) → writeGguf → ByteSink.
  */
 import { CriaError } from "../../shared/errors.ts";
-import { rowBytes } from "../../tensor/format.ts";
 import type { ByteSink } from "../byte-source.ts";
+import { rowPieces } from "../row-pieces.ts";
 import { type MetadataValue, type StoredTensor, tensorBytes } from "../stored-tensor.ts";
 import { type GgufType, LEAST_BYTES, numberOfFormat, SCALAR_TYPES, type ScalarType } from "./types.ts";
 
@@ -29,9 +29,6 @@ export interface GgufContents {
   readonly signal?: AbortSignal;
 }
 
-/** Bytes of tensor data held at a time. */
-const PIECE_BYTES = 4 << 20;
-
 /** Writes a whole file; `sink` is left open. @throws {CriaError} "bad-input" for a value that its type cannot hold. */
 export async function writeGguf(sink: ByteSink, contents: GgufContents): Promise<void> {
   const alignment = Number(contents.entries.find(({ key }) => key === "general.alignment")?.value ?? 32);
@@ -42,10 +39,7 @@ export async function writeGguf(sink: ByteSink, contents: GgufContents): Promise
   const total = contents.tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
   let written = 0;
   for (const tensor of contents.tensors) {
-    const rowsPerPiece = Math.max(1, Math.floor(PIECE_BYTES / rowBytes(tensor.format, tensor.columns)));
-    for (let row = 0; row < tensor.rows; row += rowsPerPiece) {
-      if (contents.signal?.aborted) throw new CriaError("aborted", "writing the file was aborted");
-      const piece = await tensor.readRows(row, Math.min(rowsPerPiece, tensor.rows - row));
+    for await (const piece of rowPieces(tensor, contents.signal)) {
       await sink.write(piece);
       written += piece.length;
       contents.onProgress?.(written, total);

@@ -1,0 +1,129 @@
+/**
+ * Opens safetensors models: one file, or shards named by model.safetensors.index.json, with config.json beside them.
+ *
+ * Flow: FileSystem → headers → TensorFile (rows on demand).
+ */
+import { CriaError } from "../../shared/errors.ts";
+import { rowBytes } from "../../tensor/format.ts";
+import type { ByteSource, FileSystem } from "../byte-source.ts";
+import type { StoredTensor, TensorFile, UnsupportedTensor } from "../stored-tensor.ts";
+import { headerLength, LONGEST_HEADER, parseHeader, type SafetensorsHeader } from "./header.ts";
+
+/** Whether a file of `fileLength` bytes that starts so can be safetensors: a plausible length, then `{`. */
+export function isSafetensors(firstBytes: Uint8Array, fileLength: number): boolean {
+  if (firstBytes.length < 9) return false;
+  const length = new DataView(firstBytes.buffer, firstBytes.byteOffset).getBigUint64(0, true);
+  return length <= BigInt(Math.min(LONGEST_HEADER, fileLength - 8)) && firstBytes[8] === 0x7b;
+}
+
+/** Reads the header of one file. @throws {CriaError} "bad-file" */
+export async function readSafetensors(source: ByteSource): Promise<SafetensorsHeader> {
+  const first = await source.read(0, Math.min(8, source.byteLength));
+  const length = headerLength(source.name, first, source.byteLength);
+  return parseHeader(source.name, await source.read(8, length), source.byteLength);
+}
+
+/**
+ * Opens a .safetensors file, or all shards of a .safetensors.index.json.
+ *
+ * @throws {CriaError} "bad-file", "not-found" for a missing shard or config.json.
+ */
+export async function openSafetensors(path: string, files: FileSystem): Promise<TensorFile> {
+  const folder = files.folderOf(path);
+  const shards = path.endsWith(".index.json") ? await readIndex(path, files) : new Map([[path, undefined]]);
+  const sources: ByteSource[] = [];
+  const metadata = new Map<string, string>();
+  const tensors = new Map<string, StoredTensor>();
+  const unsupported: UnsupportedTensor[] = [];
+  try {
+    for (const [shard, expected] of shards) {
+      const source = await files.open(shard);
+      sources.push(source);
+      const header = await readSafetensors(source);
+      for (const [key, value] of header.metadata) metadata.set(key, value);
+      const names = new Set(header.tensors.map(({ name }) => name));
+      for (const name of expected ?? [])
+        if (!names.has(name))
+          throw new CriaError("not-found", `${shard}: the index says it holds "${name}"; it does not`);
+      for (const info of header.tensors) {
+        if (tensors.has(info.name))
+          throw new CriaError("bad-file", `${shard}: "${info.name}" is in an earlier shard too`);
+        const { name, format, rows, columns, byteOffset, byteLength } = info;
+        if (!format || byteLength === 0) {
+          unsupported.push({ name, format: info.dtype, rows, columns, byteLength });
+          continue;
+        }
+        const bytesPerRow = rowBytes(format, columns);
+        tensors.set(name, {
+          name,
+          format,
+          rows,
+          columns,
+          readRows: (first, count) => source.read(byteOffset + first * bytesPerRow, count * bytesPerRow),
+        });
+      }
+    }
+    return {
+      kind: "safetensors",
+      name: path,
+      metadata,
+      config: await readConfigJson(files.join(folder, "config.json"), files),
+      tensors,
+      unsupported,
+      paths: sources.map(({ name }) => name),
+      byteLength: sources.reduce((sum, { byteLength }) => sum + byteLength, 0),
+      async close() {
+        for (const source of sources) await source.close();
+      },
+    };
+  } catch (error) {
+    for (const source of sources) await source.close();
+    throw error;
+  }
+}
+
+/** Shard paths with the tensors that the index puts in each. */
+async function readIndex(path: string, files: FileSystem): Promise<Map<string, string[]>> {
+  const { weight_map: map } = await readJson(path, files);
+  if (typeof map !== "object" || map === null)
+    throw new CriaError("bad-file", `${path}: weight_map is missing`);
+  const shards = new Map<string, string[]>();
+  for (const [name, shard] of Object.entries(map)) {
+    // A name with a path in it could lead out of the model's folder.
+    if (typeof shard !== "string" || !/^[^/\\]+\.safetensors$/.test(shard))
+      throw new CriaError(
+        "bad-file",
+        `${path}: weight_map["${name}"] is ${JSON.stringify(shard)}; expected a file name`,
+      );
+    const file = files.join(files.folderOf(path), shard);
+    shards.set(file, [...(shards.get(file) ?? []), name]);
+  }
+  return shards;
+}
+
+async function readConfigJson(path: string, files: FileSystem): Promise<Record<string, unknown>> {
+  if (!(await files.exists(path)))
+    throw new CriaError("not-found", `${path} is missing: it says what shape the tensors beside it make`);
+  return readJson(path, files);
+}
+
+async function readJson(path: string, files: FileSystem): Promise<Record<string, unknown>> {
+  const source = await files.open(path);
+  try {
+    if (source.byteLength > LONGEST_HEADER)
+      throw new CriaError(
+        "bad-file",
+        `${path}: ${source.byteLength} bytes; expected at most ${LONGEST_HEADER}`,
+      );
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(await source.read(0, source.byteLength));
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      throw new TypeError("not an object");
+    return value as Record<string, unknown>;
+  } catch (cause) {
+    if (cause instanceof CriaError) throw cause;
+    throw new CriaError("bad-file", `${path}: expected a JSON object in UTF-8`, { cause });
+  } finally {
+    await source.close();
+  }
+}

@@ -1,0 +1,140 @@
+import { describe, expect, it } from "vitest";
+import { memoryFiles } from "../../../tests/memory-files.ts";
+import { memorySink } from "../../../tests/memory-sink.ts";
+import { storedRows } from "../../../tests/random-model.ts";
+import { memorySource } from "../byte-source.ts";
+import { isSafetensors, openSafetensors, readSafetensors } from "./read.ts";
+import { writeSafetensors } from "./write.ts";
+
+/** A file with the given header and as many zero bytes of data. */
+function fileOf(header: unknown, dataBytes: number): Uint8Array {
+  const json = new TextEncoder().encode(typeof header === "string" ? header : JSON.stringify(header));
+  const bytes = new Uint8Array(8 + json.length + dataBytes);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(json.length), true);
+  bytes.set(json, 8);
+  return bytes;
+}
+
+const rows = [Float32Array.of(1, 2, 3), Float32Array.of(4, 5, 6)];
+
+async function written(names: readonly string[]): Promise<Uint8Array> {
+  const sink = memorySink();
+  const tensors = names.map((name) => storedRows(name, name === "norm" ? rows.slice(0, 1) : rows));
+  await writeSafetensors(sink, {
+    metadata: new Map([["format", "pt"]]),
+    tensors,
+    vectors: new Set(["norm"]),
+  });
+  return sink.bytes();
+}
+
+describe("safetensors", () => {
+  it("reads what it wrote, and writes it again byte for byte", async () => {
+    const bytes = await written(["b", "norm", "a"]);
+    const files = memoryFiles({ "m/model.safetensors": bytes, "m/config.json": '{"model_type":"llama"}' });
+    const file = await openSafetensors("m/model.safetensors", files);
+    expect([...file.tensors.keys()]).toEqual(["b", "norm", "a"]);
+    expect(file.config).toEqual({ model_type: "llama" });
+    expect([...file.metadata]).toEqual([["format", "pt"]]);
+    const second = (await file.tensors.get("a")?.readRows(1, 1)) as Uint8Array;
+    expect([...new Float32Array(second.buffer)]).toEqual([4, 5, 6]);
+    expect(isSafetensors(bytes, bytes.length)).toBe(true);
+    expect((bytes.length - 3 * 12 - 2 * 12) % 8).toBe(0);
+
+    const sink = memorySink();
+    await writeSafetensors(sink, {
+      metadata: file.metadata as ReadonlyMap<string, string>,
+      tensors: [...file.tensors.values()],
+      vectors: new Set(["norm"]),
+    });
+    expect(sink.bytes()).toEqual(bytes);
+  });
+
+  it("joins shards by their index", async () => {
+    const index = { weight_map: { a: "1.safetensors", b: "2.safetensors" } };
+    const files = memoryFiles({
+      "m/1.safetensors": await written(["a"]),
+      "m/2.safetensors": await written(["b"]),
+      "m/model.safetensors.index.json": JSON.stringify(index),
+      "m/config.json": "{}",
+    });
+    const file = await openSafetensors("m/model.safetensors.index.json", files);
+    expect([...file.tensors.keys()].sort()).toEqual(["a", "b"]);
+    expect(file.paths).toEqual(["m/1.safetensors", "m/2.safetensors"]);
+  });
+
+  it.each([
+    ["a missing shard", { a: "3.safetensors" }, "not-found"],
+    ["a tensor that is not in its shard", { z: "1.safetensors" }, "not-found"],
+    ["a path out of the folder", { a: "../1.safetensors" }, "bad-file"],
+    ["a number for a name", { a: 7 }, "bad-file"],
+  ])("refuses an index with %s", async (_, map, code) => {
+    const files = memoryFiles({
+      "m/1.safetensors": await written(["a"]),
+      "m/model.safetensors.index.json": JSON.stringify({ weight_map: map }),
+      "m/config.json": "{}",
+    });
+    await expect(openSafetensors("m/model.safetensors.index.json", files)).rejects.toMatchObject({ code });
+  });
+
+  it("needs config.json", async () => {
+    const files = memoryFiles({ "m/model.safetensors": await written(["a"]) });
+    await expect(openSafetensors("m/model.safetensors", files)).rejects.toThrow(/config\.json is missing/);
+  });
+
+  it("lists tensors of other dtypes as unsupported", async () => {
+    const bytes = fileOf({ mask: { dtype: "I64", shape: [2], data_offsets: [0, 16] } }, 16);
+    const file = await openSafetensors(
+      "m.safetensors",
+      memoryFiles({ "m.safetensors": bytes, "config.json": "{}" }),
+    );
+    expect(file.unsupported).toEqual([{ name: "mask", format: "I64", rows: 1, columns: 2, byteLength: 16 }]);
+  });
+
+  const tensor = (shape: unknown, offsets: unknown, dtype: unknown = "F32") => ({
+    t: { dtype, shape, data_offsets: offsets },
+  });
+
+  it.each([
+    ["empty", new Uint8Array(), /at least 8 bytes/],
+    [
+      "a header beyond the end",
+      fileOf("{}", 0).fill(9, 0, 1),
+      /a header of 9 bytes does not fit a file of 10/,
+    ],
+    ["an absurd header", fileOf("{}", 0).fill(0xff, 0, 8), /does not fit/],
+    ["no JSON", fileOf("{'", 0), /not valid JSON/],
+    ["invalid UTF-8", fileOf("{}", 0).fill(0xff, 8), /not valid JSON/],
+    ["a list", fileOf("[]", 0), /not a JSON object/],
+    ["deep nesting", fileOf("[".repeat(200_000), 0), /not valid JSON/],
+    ["an unknown dtype", fileOf(tensor([1], [0, 4], "X9"), 4), /unknown dtype "X9"/],
+    ["a prototype's name for a dtype", fileOf(tensor([1], [0, 4], "constructor"), 4), /unknown dtype/],
+    ["a negative size", fileOf(tensor([-1], [0, 4]), 4), /list of at most 8 sizes/],
+    ["an absurd size", fileOf(tensor([2 ** 40, 2 ** 40], [0, 4]), 4), /takes \d/],
+    ["a wrong length", fileOf(tensor([2], [0, 4]), 4), /takes 8 bytes, but data_offsets say 4/],
+    ["reversed offsets", fileOf(tensor([1], [4, 0]), 4), /should be \[first, end\]/],
+    ["a hole", fileOf(tensor([1], [4, 8]), 8), /leaves a hole/],
+    [
+      "an overlap",
+      fileOf({ ...tensor([1], [0, 4]), u: { dtype: "F32", shape: [1], data_offsets: [2, 6] } }, 6),
+      /overlaps/,
+    ],
+    ["bytes left over", fileOf(tensor([1], [0, 4]), 6), /end at byte \d+, but the file has/],
+    ["missing data", fileOf(tensor([1], [0, 4]), 2), /end at byte/],
+    [
+      "metadata that is not text",
+      fileOf({ __metadata__: { a: 1 } }, 0),
+      /__metadata__\.a should be a string/,
+    ],
+  ])("refuses %s", async (_, bytes, message) => {
+    const read = readSafetensors(memorySource(bytes));
+    await expect(read).rejects.toThrow(message);
+    await expect(read).rejects.toMatchObject({ code: "bad-file" });
+  });
+
+  it("refuses to write packed formats", async () => {
+    const packed = { ...storedRows("w", rows), format: "Q4_0" as const, columns: 32 };
+    const contents = { metadata: new Map(), tensors: [packed], vectors: new Set<string>() };
+    await expect(writeSafetensors(memorySink(), contents)).rejects.toThrow(/cannot hold Q4_0 \("w"\)/);
+  });
+});

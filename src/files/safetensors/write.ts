@@ -1,0 +1,62 @@
+/**
+ * Writes safetensors files a few rows at a time: the header's keys in the order given, padded with spaces to 8 bytes.
+ *
+ * Flow: model/convert.ts (tensors) → writeSafetensors → ByteSink.
+ */
+import { CriaError } from "../../shared/errors.ts";
+import type { ByteSink } from "../byte-source.ts";
+import { rowPieces } from "../row-pieces.ts";
+import { type StoredTensor, tensorBytes } from "../stored-tensor.ts";
+
+export interface SafetensorsContents {
+  /** Left out when empty. */
+  readonly metadata: ReadonlyMap<string, string>;
+  /** In this order. A tensor of one row is written as a vector when its name is in `vectors`. */
+  readonly tensors: readonly StoredTensor[];
+  readonly vectors: ReadonlySet<string>;
+  readonly onProgress?: (writtenBytes: number, totalBytes: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+const DTYPES: ReadonlySet<string> = new Set(["F32", "F16", "BF16"]);
+
+/** Writes a whole file; `sink` is left open. @throws {CriaError} "bad-input" for a packed format, "aborted" */
+export async function writeSafetensors(sink: ByteSink, contents: SafetensorsContents): Promise<void> {
+  const header = new TextEncoder().encode(headerJson(contents));
+  const padded = Math.ceil(header.length / 8) * 8;
+  const start = new Uint8Array(8 + padded).fill(0x20);
+  new DataView(start.buffer).setBigUint64(0, BigInt(padded), true);
+  start.set(header, 8);
+  await sink.write(start);
+  const total = contents.tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+  let written = 0;
+  for (const tensor of contents.tensors) {
+    for await (const piece of rowPieces(tensor, contents.signal)) {
+      await sink.write(piece);
+      written += piece.length;
+      contents.onProgress?.(written, total);
+    }
+  }
+}
+
+function headerJson({ metadata, tensors, vectors }: SafetensorsContents): string {
+  const header: Record<string, unknown> = {};
+  if (metadata.size > 0) header.__metadata__ = Object.fromEntries(metadata);
+  let offset = 0;
+  for (const tensor of tensors) {
+    const { name, format, rows, columns } = tensor;
+    if (!DTYPES.has(format))
+      throw new CriaError(
+        "bad-input",
+        `safetensors cannot hold ${format} ("${name}"); expected F32, F16 or BF16`,
+      );
+    const end = offset + tensorBytes(tensor);
+    header[name] = {
+      dtype: format,
+      shape: vectors.has(name) ? [columns] : [rows, columns],
+      data_offsets: [offset, end],
+    };
+    offset = end;
+  }
+  return JSON.stringify(header);
+}
