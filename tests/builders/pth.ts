@@ -33,7 +33,7 @@ export function buildPth(
 }
 
 /** The pickle of a dict of tensors; storage keys count from 0. */
-function pickleOf(tensors: Readonly<Record<string, PthTensor>>): Uint8Array {
+export function pickleOf(tensors: Readonly<Record<string, PthTensor>>): Uint8Array {
   const pickle = new PickleWriter().bytes(0x80, 2).bytes(0x7d).bytes(0x28); // PROTO 2, EMPTY_DICT, MARK
   for (const [index, [name, tensor]] of Object.entries(tensors).entries()) {
     pickle.text(name);
