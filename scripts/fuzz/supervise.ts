@@ -1,14 +1,16 @@
-/** Runs a range of mutants in workers: one that hangs or runs out of memory is ended, noted, and passed over. */
-import { Worker } from "node:worker_threads";
+/** Runs a range of mutants in processes: one that hangs or runs out of memory is ended, noted, and passed over. */
+import { fork } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Finding, FuzzRange, FuzzTotals } from "./run.ts";
 import type { WorkerTask } from "./worker.ts";
 
 const HANG_MILLISECONDS = 10_000;
 const POLL_MILLISECONDS = 250;
 /** Findings of one worker are known when it ends, so it gets so many mutants at a time. */
-const PIECE = 10_000;
-/** What the progress says while a worker loads its modules. */
-const NOT_STARTED = -1;
+const PIECE = 20_000;
+const HEAP_MEGABYTES = 1024;
 
 export interface SuperviseOptions {
   readonly signal: AbortSignal;
@@ -16,96 +18,116 @@ export interface SuperviseOptions {
   readonly onFinding: (finding: Finding) => Promise<void>;
 }
 
-/** Runs all mutants, or those before the signal fired. Returns how many ran and how many were read without an error. */
+export interface SuperviseTotals {
+  readonly doneCount: number;
+  readonly acceptedCount: number;
+  readonly findingCount: number;
+}
+
+/** Runs all mutants, or those before the signal fired. */
 export async function superviseFuzz(
   targetName: string,
   { seed, first, count }: FuzzRange,
   { signal, onProgress, onFinding }: SuperviseOptions,
-): Promise<{ doneCount: number; acceptedCount: number; findingCount: number }> {
+): Promise<SuperviseTotals> {
+  const folder = await mkdtemp(join(tmpdir(), "cria-fuzz-"));
+  const watch = (range: FuzzRange): Promise<FuzzTotals | Death> =>
+    watchWorker({ ...range, targetName, progressPath: join(folder, "progress") }, signal, (index) =>
+      onProgress(index - first),
+    );
   let acceptedCount = 0;
   let findingCount = 0;
   let next = first;
-  const end = first + count;
-  while (next < end && !signal.aborted) {
-    const range = { seed, first: next, count: Math.min(PIECE, end - next) };
-    const outcome = await runWorker(targetName, range, signal, (index) => onProgress(index - first));
-    next = outcome.next;
-    acceptedCount += outcome.totals.acceptedCount;
-    findingCount += outcome.totals.findings.length;
-    for (const finding of outcome.totals.findings) await onFinding(finding);
-    onProgress(next - first);
+  const take = async (totals: FuzzTotals): Promise<void> => {
+    acceptedCount += totals.acceptedCount;
+    findingCount += totals.findings.length;
+    for (const finding of totals.findings) await onFinding(finding);
+  };
+  try {
+    while (next < first + count && !signal.aborted) {
+      const pieceCount = Math.min(PIECE, first + count - next);
+      const outcome = await watch({ seed, first: next, count: pieceCount });
+      if (!("killer" in outcome)) {
+        await take(outcome);
+        next += pieceCount;
+        continue;
+      }
+      // A worker that dies takes what it found along: the mutants before its end run again.
+      if (outcome.index > next) {
+        const before = await watch({ seed, first: next, count: outcome.index - next });
+        if (!("killer" in before)) await take(before);
+      }
+      if (outcome.killer) await take({ findings: [outcome.killer], acceptedCount: 0 });
+      next = outcome.killer ? outcome.index + 1 : outcome.index;
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
   return { doneCount: next - first, acceptedCount, findingCount };
 }
 
-interface Outcome {
-  readonly totals: FuzzTotals;
-  readonly next: number;
+/** A worker that did not finish: what killed it, or nothing when it was aborted. */
+interface Death {
+  readonly index: number;
+  readonly killer: Finding | undefined;
 }
-
-/** A worker that dies takes the findings before it along: its range is then run again up to the mutant that killed it. */
-async function runWorker(
-  targetName: string,
-  range: FuzzRange,
-  signal: AbortSignal,
-  onIndex: (index: number) => void,
-): Promise<Outcome> {
-  const death = await watchWorker(targetName, range, signal, onIndex);
-  if (!("killer" in death)) return { totals: death, next: range.first + range.count };
-  const { killer, index } = death;
-  const before = { ...range, count: index - range.first };
-  const earlier =
-    before.count > 0 && !signal.aborted ? await watchWorker(targetName, before, signal, onIndex) : undefined;
-  const totals = earlier && !("killer" in earlier) ? earlier : { findings: [], acceptedCount: 0 };
-  if (killer === undefined) return { totals, next: index };
-  return { totals: { ...totals, findings: [...totals.findings, killer] }, next: index + 1 };
-}
-
-type Death = { readonly index: number; readonly killer: Finding | undefined };
 
 function watchWorker(
-  targetName: string,
-  range: FuzzRange,
+  task: WorkerTask,
   signal: AbortSignal,
   onIndex: (index: number) => void,
 ): Promise<FuzzTotals | Death> {
-  const progress = new Int32Array(new SharedArrayBuffer(4));
-  progress[0] = NOT_STARTED;
-  const workerData: WorkerTask = { ...range, targetName, progress };
-  const worker = new Worker(new URL("./worker.ts", import.meta.url), {
-    workerData,
-    resourceLimits: { maxOldGenerationSizeMb: 1024 },
+  const worker = fork(new URL("./worker.ts", import.meta.url), {
+    execArgv: [`--max-old-space-size=${HEAP_MEGABYTES}`],
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
+    serialization: "advanced",
   });
   return new Promise((resolve, reject) => {
-    let lastIndex = NOT_STARTED;
+    let result: FuzzTotals | undefined;
+    let hung = false;
+    let lastIndex: number | undefined;
     let lastChange = performance.now();
-    const finish = async (outcome: FuzzTotals | Death): Promise<void> => {
-      clearInterval(timer);
-      await worker.terminate();
-      resolve(outcome);
-    };
-    const died = (kind: Finding["kind"], message: string): void => {
-      const index = Atomics.load(progress, 0);
-      void finish({ index, killer: { index, kind, message } });
-    };
-    const timer = setInterval(() => {
-      const index = Atomics.load(progress, 0);
-      if (index !== lastIndex || index === NOT_STARTED) lastChange = performance.now();
-      lastIndex = index;
-      if (index !== NOT_STARTED) onIndex(index);
-      if (signal.aborted) void finish({ index: Math.max(index, range.first), killer: undefined });
-      else if (performance.now() - lastChange > HANG_MILLISECONDS)
-        died("hang", `still running after ${HANG_MILLISECONDS / 1000} s`);
-    }, POLL_MILLISECONDS);
-    worker.once("message", (totals: FuzzTotals) => void finish(totals));
-    worker.once("error", (error) => {
-      if (Atomics.load(progress, 0) === NOT_STARTED) {
-        clearInterval(timer);
-        reject(error);
-        return;
-      }
-      const outOfMemory = (error as { code?: string }).code === "ERR_WORKER_OUT_OF_MEMORY";
-      died(outOfMemory ? "memory" : "error", error.stack ?? String(error));
+    let lastWords = "";
+    worker.stderr?.on("data", (text: Buffer) => {
+      lastWords = (lastWords + text.toString()).slice(-4000);
     });
+    const timer = setInterval(async () => {
+      const index = await readProgress(task.progressPath);
+      // Loading the modules takes a while on a busy machine, and is no hang.
+      if (index !== lastIndex || index === undefined) lastChange = performance.now();
+      lastIndex = index;
+      if (index !== undefined) onIndex(index);
+      hung = performance.now() - lastChange > HANG_MILLISECONDS;
+      if (hung || signal.aborted) worker.kill("SIGKILL");
+    }, POLL_MILLISECONDS);
+    worker.once("message", (totals) => {
+      result = totals as FuzzTotals;
+      worker.disconnect();
+    });
+    worker.once("error", reject);
+    worker.once("exit", async (code, exitSignal) => {
+      clearInterval(timer);
+      if (result) return resolve(result);
+      const index = await readProgress(task.progressPath);
+      if (signal.aborted) return resolve({ index: index ?? task.first, killer: undefined });
+      if (index === undefined) return reject(new Error(`the worker did not start: ${lastWords}`));
+      if (hung)
+        return resolve({
+          index,
+          killer: { index, kind: "hang", message: `ran for over ${HANG_MILLISECONDS} ms` },
+        });
+      const kind = lastWords.includes("heap out of memory") ? "memory" : "error";
+      return resolve({
+        index,
+        killer: { index, kind, message: `ended with ${exitSignal ?? code}: ${lastWords}` },
+      });
+    });
+    worker.send(task);
   });
+}
+
+/** The number of the mutant at work; undefined before the first. */
+async function readProgress(path: string): Promise<number | undefined> {
+  const bytes = await readFile(path).catch(() => undefined);
+  return bytes?.length === 8 ? bytes.readDoubleLE() : undefined;
 }

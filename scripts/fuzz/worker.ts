@@ -1,19 +1,25 @@
 /**
- * Runs one range of mutants in a worker, so that fuzz.ts can end it when it hangs or runs out of memory. The number of
- * the mutant at work lies in shared memory, where it outlives the worker.
+ * Runs one range of mutants in a process of its own, so that supervise.ts can end it when it hangs, and outlives it
+ * when it runs out of memory. The number of the mutant at work lies in a file, where it survives the process.
  */
-import { parentPort, workerData } from "node:worker_threads";
+import { openSync, writeSync } from "node:fs";
 import { type FuzzRange, runMutants } from "./run.ts";
 import { fuzzTargets } from "./targets/all.ts";
 
 export interface WorkerTask extends FuzzRange {
   readonly targetName: string;
-  /** [number of the mutant at work] */
-  readonly progress: Int32Array<SharedArrayBuffer>;
+  /** The number of the mutant at work, 8 bytes, as a float of 64 bits. */
+  readonly progressPath: string;
 }
 
-const task = workerData as WorkerTask;
-const target = fuzzTargets.find(({ name }) => name === task.targetName);
-if (!target) throw new Error(`no target is named ${task.targetName}`);
-const totals = await runMutants(target, task, (index) => Atomics.store(task.progress, 0, index));
-parentPort?.postMessage(totals);
+process.once("message", async (task: WorkerTask) => {
+  const target = fuzzTargets.find(({ name }) => name === task.targetName);
+  if (!target) throw new Error(`no target is named ${task.targetName}`);
+  const file = openSync(task.progressPath, "w");
+  const number = new Float64Array(1);
+  const totals = await runMutants(target, task, (index) => {
+    number[0] = index;
+    writeSync(file, number, 0, 8, 0);
+  });
+  process.send?.(totals);
+});

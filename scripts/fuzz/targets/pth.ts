@@ -1,7 +1,9 @@
 /** Meta's checkpoints: the archive of one shard beside a good one, and the pickle in a good archive. */
+
 import { openMeta } from "../../../src/files/meta/open.ts";
+import { CriaError } from "../../../src/shared/errors.ts";
 import { memoryFiles } from "../../../tests/builders/memory-files.ts";
-import { buildPth, PickleWriter, type PthTensor, pickleOf } from "../../../tests/builders/pth.ts";
+import { buildPth, type PthTensor, pickleOf } from "../../../tests/builders/pth.ts";
 import { readTensors } from "../read-tensors.ts";
 import type { FuzzTarget } from "../target.ts";
 
@@ -42,7 +44,7 @@ function tinyShard(shardCount: number): Record<string, PthTensor> {
 
 const secondShard = buildPth(tinyShard(2));
 
-/** Whole archives. Odd lengths are opened alone, even ones as the first of two shards. */
+/** Whole archives, opened alone and as the first of two shards; each seed is right in one of these ways. */
 export const pthTarget: FuzzTarget = {
   name: "pth",
   seeds: () => [
@@ -61,13 +63,23 @@ export const pthTarget: FuzzTarget = {
     "archive/data/0",
   ],
   async run(bytes) {
-    const shards = { "m/consolidated.00.pth": bytes, "m/params.json": params };
-    const second = bytes.length % 2 === 0 ? { "m/consolidated.01.pth": secondShard } : {};
-    const file = await openMeta("m", memoryFiles({ ...shards, ...second }));
-    await readTensors(file);
-    await file.close();
+    const alone = { "m/consolidated.00.pth": bytes, "m/params.json": params };
+    try {
+      await openAndRead(alone);
+    } catch (error) {
+      if (!(error instanceof CriaError)) throw error;
+      await openAndRead({ ...alone, "m/consolidated.01.pth": secondShard });
+    }
   },
 };
+
+async function openAndRead(contents: Record<string, Uint8Array | string>): Promise<void> {
+  const files = memoryFiles(contents);
+  const file = await openMeta("m", files);
+  await readTensors(file);
+  await file.close();
+  if (files.openCount() > 0) throw new Error("a file was left open");
+}
 
 const storages = Object.values(tinyShard(1)).map(
   ({ bytes }, index) => [`archive/data/${index}`, bytes] as [string, Uint8Array],
@@ -76,10 +88,7 @@ const storages = Object.values(tinyShard(1)).map(
 /** The pickle alone, in an archive that is right. */
 export const pickleTarget: FuzzTarget = {
   name: "pickle",
-  seeds: () => [
-    pickleOf(tinyShard(1)),
-    new PickleWriter().bytes(0x80, 4, 0x95, 0, 0, 0, 0, 0, 0, 0, 0, 0x7d, 0x94, 0x2e).finish(),
-  ],
+  seeds: () => [pickleOf(tinyShard(1))],
   tokens: [
     ...[
       "(",
@@ -124,9 +133,7 @@ export const pickleTarget: FuzzTarget = {
   ],
   async run(bytes) {
     const archive = buildPth({}, { pickle: bytes, extraEntries: storages });
-    await readTensors(
-      await openMeta("m", memoryFiles({ "m/consolidated.00.pth": archive, "m/params.json": params })),
-    );
+    await openAndRead({ "m/consolidated.00.pth": archive, "m/params.json": params });
   },
 };
 
@@ -152,7 +159,6 @@ export const paramsTarget: FuzzTarget = {
   ],
   async run(bytes) {
     const archive = buildPth(tinyShard(1));
-    const files = memoryFiles({ "m/consolidated.00.pth": archive, "m/params.json": bytes });
-    await readTensors(await openMeta("m", files));
+    await openAndRead({ "m/consolidated.00.pth": archive, "m/params.json": bytes });
   },
 };
