@@ -25,7 +25,8 @@ export function memorySource(bytes: Uint8Array, name = "memory"): ByteSource {
     byteLength: bytes.length,
     async read(byteOffset, byteLength) {
       checkRange(name, bytes.length, byteOffset, byteLength);
-      return bytes.slice(byteOffset, byteOffset + byteLength);
+      // Not `slice`: of a Node Buffer it is a view, not a copy.
+      return Uint8Array.from(bytes.subarray(byteOffset, byteOffset + byteLength));
     },
     async close() {},
   };

@@ -30,6 +30,11 @@ const namedRules: readonly (readonly [string, readonly string[]])[] = [
   ["tekken", tekkenPatterns],
 ];
 
+/** The patterns of a rule that has a name; undefined for another. */
+export function patternsOfRule(name: string): readonly string[] | undefined {
+  return namedRules.find(([rule]) => rule === name)?.[1];
+}
+
 /**
  * Reads what happens to a text before merging.
  *

@@ -154,7 +154,7 @@ function readArray(cursor: Cursor, key: string, depth: number): { type: GgufType
   const type: GgufType = `array<${element}>`;
   if (element in TYPED_ARRAYS) {
     const Typed = TYPED_ARRAYS[element as keyof typeof TYPED_ARRAYS];
-    const copy = cursor.bytes(length * Typed.BYTES_PER_ELEMENT).slice();
+    const copy = Uint8Array.from(cursor.bytes(length * Typed.BYTES_PER_ELEMENT));
     return { type, value: new Typed(copy.buffer) as MetadataArray };
   }
   const values: MetadataValue[] = [];

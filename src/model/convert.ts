@@ -1,0 +1,180 @@
+/**
+ * Writes a model in another file format: GGUF (a path that ends in .gguf), or safetensors (any other path: a folder
+ * with model.safetensors, config.json and the tokenizer).
+ *
+ * Rows of q and k change their order on the way between GGUF's and Hugging Face's layouts (model/weights.ts). From GGUF
+ * to GGUF without a change of type every byte of metadata and data is kept.
+ *
+ * Flow: openCheckpoint (rows) → number format → writeGguf or writeSafetensors.
+ */
+import type { ByteSink, FileSystem } from "../files/byte-source.ts";
+import { writeGguf } from "../files/gguf/write.ts";
+import { writeSafetensors } from "../files/safetensors/write.ts";
+import type { StoredTensor } from "../files/stored-tensor.ts";
+import { CriaError } from "../shared/errors.ts";
+import { isPacked, rowBytes, type TensorFormat } from "../tensor/format.ts";
+import { floatToBfloat, floatToHalf } from "../tensor/half.ts";
+import { dequantizeRow } from "../tensor/unpack.ts";
+import { tokenizerConfigJson, vocabularyToJson } from "../tokenizer/to-json.ts";
+import { vocabularyToSentencePiece } from "../tokenizer/to-sentence-piece.ts";
+import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
+import { describeGguf, describeHuggingFace } from "./describe.ts";
+import { ropeFactors } from "./rope-frequencies.ts";
+import { dialectName } from "./tensor-names.ts";
+import { reorderRows } from "./weights.ts";
+
+export interface ConvertOptions {
+  /** Number format of the matrices; "keep" leaves each as it is (packed ones become F16 in safetensors). Default keep. */
+  readonly type?: "keep" | "f32" | "f16" | "bf16";
+  /** A tokenizer file to use instead of the model's own. */
+  readonly tokenizer?: string;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (writtenBytes: number, totalBytes: number) => void;
+}
+
+const FORMATS = { f32: "F32", f16: "F16", bf16: "BF16" } as const;
+
+/** @throws {CriaError} what opening and writing throw; nothing is left at `output` then. */
+export async function convertModel(
+  input: string,
+  output: string,
+  files: FileSystem,
+  options: ConvertOptions = {},
+): Promise<void> {
+  const checkpoint = await openCheckpoint(input, files, options.tokenizer);
+  try {
+    if (output.endsWith(".gguf")) await toGguf(checkpoint, output, files, options);
+    else await toSafetensors(checkpoint, output, files, options);
+  } finally {
+    await checkpoint.file.close();
+  }
+}
+
+async function toGguf(
+  checkpoint: Checkpoint,
+  path: string,
+  files: FileSystem,
+  options: ConvertOptions,
+): Promise<void> {
+  const { file, config, weights, vocabulary } = checkpoint;
+  const kept = options.type === undefined || options.type === "keep";
+  const tensors = [...weights].map(([name, tensor]) => renamed(typed(tensor, options.type, false), name));
+  const factors = config.ropeScaling.type === "llama3" ? ropeFactors(config) : undefined;
+  if (factors) tensors.push(vectorOf("rope_freqs.weight", factors));
+  if (!vocabulary)
+    throw new CriaError(
+      "not-found",
+      `${file.name}: no tokenizer in it or beside it; a GGUF needs one: name it`,
+    );
+  const entries = describeGguf(checkpoint, tensors, kept);
+  await writing(files, path, (sink) => writeGguf(sink, { entries, tensors, ...limits(options) }));
+}
+
+async function toSafetensors(
+  { file, config, weights, vocabulary, chatTemplate }: Checkpoint,
+  path: string,
+  files: FileSystem,
+  options: ConvertOptions,
+): Promise<void> {
+  const folder = path.endsWith(".safetensors") ? files.folderOf(path) : path;
+  const target = path.endsWith(".safetensors") ? path : files.join(path, "model.safetensors");
+  const tensors: StoredTensor[] = [];
+  const vectors = new Set<string>();
+  for (const [canonical, tensor] of weights) {
+    const name = dialectName("safetensors", canonical);
+    // rope_freqs: its meaning is in config.json.
+    if (name === undefined) continue;
+    const permuted = /attn_[qk]\.weight$/.test(canonical);
+    const ordered = permuted ? reorderRows(tensor, config.headLength, "huggingface") : tensor;
+    tensors.push(renamed(typed(ordered, options.type, true), name));
+    if (canonical.endsWith("norm.weight")) vectors.add(name);
+  }
+  if (weights.has("rope_freqs.weight") && config.ropeScaling.type === "none")
+    throw new CriaError(
+      "unsupported",
+      `${file.name}: its rope factors are stored as a table, which config.json cannot hold`,
+    );
+  const writeText = (name: string, contents: string | Uint8Array) =>
+    writing(files, files.join(folder, name), (sink) =>
+      sink.write(typeof contents === "string" ? new TextEncoder().encode(contents) : contents),
+    );
+  const metadata = new Map([["format", "pt"]]);
+  await writing(files, target, (sink) =>
+    writeSafetensors(sink, { metadata, tensors, vectors, ...limits(options) }),
+  );
+  const format = tensors.find(({ rows }) => rows > 1)?.format ?? "F32";
+  const special = vocabulary?.special;
+  await writeText("config.json", describeHuggingFace(config, !weights.has("output.weight"), format, special));
+  if (!vocabulary) return;
+  if (vocabulary.model === "llama") await writeText("tokenizer.model", vocabularyToSentencePiece(vocabulary));
+  else await writeText("tokenizer.json", vocabularyToJson(vocabulary));
+  await writeText("tokenizer_config.json", tokenizerConfigJson(vocabulary, chatTemplate));
+}
+
+function limits({ signal, onProgress }: ConvertOptions): Pick<ConvertOptions, "signal" | "onProgress"> {
+  return { ...(signal ? { signal } : {}), ...(onProgress ? { onProgress } : {}) };
+}
+
+/** Writes a file whole or not at all. */
+async function writing(
+  files: FileSystem,
+  path: string,
+  write: (sink: ByteSink) => Promise<void>,
+): Promise<void> {
+  const sink = await files.create(path);
+  try {
+    await write(sink);
+    await sink.close();
+  } catch (error) {
+    await sink.abort();
+    throw error;
+  }
+}
+
+/** The tensor in the format asked for. Norms are a row of gains and are always F32, as llama.cpp expects. */
+function typed(tensor: StoredTensor, type: ConvertOptions["type"], plainOnly: boolean): StoredTensor {
+  if (tensor.rows === 1) return inFormat(tensor, "F32");
+  if (type !== undefined && type !== "keep") return inFormat(tensor, FORMATS[type]);
+  return plainOnly && isPacked(tensor.format) ? inFormat(tensor, "F16") : tensor;
+}
+
+function inFormat(tensor: StoredTensor, format: "F32" | "F16" | "BF16"): StoredTensor {
+  if (tensor.format === format) return tensor;
+  const { columns } = tensor;
+  return {
+    name: tensor.name,
+    format,
+    rows: tensor.rows,
+    columns,
+    async readRows(rowFirst, rowCount) {
+      const packed = await tensor.readRows(rowFirst, rowCount);
+      const values = new Float32Array(rowCount * columns);
+      for (let row = 0; row < rowCount; row++) {
+        const from = row * rowBytes(tensor.format, columns);
+        dequantizeRow(
+          tensor.format,
+          packed,
+          from,
+          columns,
+          values.subarray(row * columns, (row + 1) * columns),
+        );
+      }
+      return numbersAs(format, values);
+    },
+  };
+}
+
+function numbersAs(format: TensorFormat, values: Float32Array): Uint8Array {
+  if (format === "F32") return new Uint8Array(values.buffer);
+  return new Uint8Array(Uint16Array.from(values, format === "F16" ? floatToHalf : floatToBfloat).buffer);
+}
+
+function renamed(tensor: StoredTensor, name: string): StoredTensor {
+  const { format, rows, columns } = tensor;
+  return { name, format, rows, columns, readRows: (first, count) => tensor.readRows(first, count) };
+}
+
+function vectorOf(name: string, values: Float32Array): StoredTensor {
+  const readRows = async () => new Uint8Array(values.slice().buffer);
+  return { name, format: "F32", rows: 1, columns: values.length, readRows };
+}
