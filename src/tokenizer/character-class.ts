@@ -11,7 +11,7 @@ export const spaceClass = 3;
 const pages: (Uint8Array | undefined)[] = new Array(0x1100).fill(undefined);
 
 /** The class of a code point by Unicode's \p{L}, \p{N} and \p{White_Space}. */
-export function classOf(code: number): number {
+function classOf(code: number): number {
   return (pages[code >> 8] ?? fillPage(code >> 8))[code & 0xff]!;
 }
 

@@ -2,7 +2,7 @@
  * Byte-pair merging, the core of both tokenizer families: join the adjacent pair of symbols with the lowest rank,
  * leftmost first among equals, until no pair has a rank.
  *
- * Short words scan for the best pair at every step, which beats any queue there. Longer ones use a binary heap of
+ * Short words scan for the best pair at every step, which beats any queue there. Longer ones use a heap of
  * (rank, position) over a linked list: O(n log n), so a text of 10 MB without a space takes seconds.
  *
  * Flow: sentence-piece.ts, byte-level.ts (symbols of a word) → mergeSymbols → ids.
@@ -144,7 +144,7 @@ function mergeByHeap(symbols: Int32Array, count: number, pairs: PairTable): numb
 /** Marks the right half of a merged pair. */
 const removed = -3;
 
-/** Smallest number first. */
+/** Smallest number first. Each node has four children, which lie side by side: half the depth, half the cache misses. */
 class MinHeap {
   size = 0;
   private keys: Float64Array;
@@ -159,7 +159,8 @@ class MinHeap {
   }
 
   order(): void {
-    for (let i = (this.size >> 1) - 1; i >= 0; i--) this.sink(i, this.keys[i]!);
+    // An ascending array is a heap.
+    this.keys.subarray(0, this.size).sort();
   }
 
   add(key: number): void {
@@ -171,7 +172,7 @@ class MinHeap {
     const { keys } = this;
     let i = this.size++;
     while (i > 0) {
-      const parent = (i - 1) >> 1;
+      const parent = (i - 1) >> 2;
       if (keys[parent]! <= key) break;
       keys[i] = keys[parent]!;
       i = parent;
@@ -180,23 +181,26 @@ class MinHeap {
   }
 
   takeLowest(): number {
-    const lowest = this.keys[0]!;
-    const last = this.keys[--this.size]!;
-    if (this.size > 0) this.sink(0, last);
-    return lowest;
-  }
-
-  private sink(from: number, key: number): void {
-    const { keys, size } = this;
-    let i = from;
+    const { keys } = this;
+    const lowest = keys[0]!;
+    const size = --this.size;
+    const key = keys[size]!;
+    let i = 0;
     for (;;) {
-      let child = 2 * i + 1;
-      if (child >= size) break;
-      if (child + 1 < size && keys[child + 1]! < keys[child]!) child++;
-      if (keys[child]! >= key) break;
-      keys[i] = keys[child]!;
+      const first = 4 * i + 1;
+      if (first >= size) break;
+      let child = first;
+      let least = keys[first]!;
+      for (let other = first + 1; other < Math.min(first + 4, size); other++)
+        if (keys[other]! < least) {
+          child = other;
+          least = keys[other]!;
+        }
+      if (least >= key) break;
+      keys[i] = least;
       i = child;
     }
     keys[i] = key;
+    return lowest;
   }
 }
