@@ -1,9 +1,10 @@
 /**
  * A vocabulary in GGUF's metadata, the tokenizer.ggml keys: read as llama.cpp reads it, and written for `convert`.
  *
- * Flow: files/gguf.ts (metadata) → vocabularyFromGguf → createTokenizer; any loader → vocabularyToGguf → files/gguf.ts.
+ * Flow: files/gguf/read.ts → vocabularyFromGguf → createTokenizer; any loader → vocabularyToGguf → files/gguf/write.ts.
  * Source: the GGUF specification; llama.cpp's defaults for keys that a file leaves out.
  */
+import type { GgufEntry } from "../files/gguf/write.ts";
 import type { Metadata, MetadataValue } from "../files/stored-tensor.ts";
 import { CriaError } from "../shared/errors.ts";
 import { preTokenizerOf } from "./pretokenize.ts";
@@ -46,7 +47,6 @@ export function vocabularyFromGguf(metadata: Metadata): Vocabulary {
   const preTokenizer = isLlama ? "" : (single(metadata, "pre", "string") ?? "default");
   const rule = preTokenizerOf(preTokenizer) ?? preTokenizer;
   const isWholeWord = !isLlama && wholeWordRules.includes(rule);
-  const chatTemplate = metadata.get("tokenizer.chat_template");
   const vocabulary: Vocabulary = {
     model,
     pieces,
@@ -65,17 +65,16 @@ export function vocabularyFromGguf(metadata: Metadata): Vocabulary {
     ignoreMerges: isWholeWord,
     preTokenizer: isLlama ? "" : rule,
     patterns: [],
-    ...(typeof chatTemplate === "string" ? { chatTemplate } : {}),
   };
   return withTurnEnd(checkVocabulary(vocabulary, source));
 }
 
 /**
- * Returns the metadata that stores a vocabulary.
+ * Returns the metadata entries that store a vocabulary.
  *
  * @throws {CriaError} code "unsupported" when its words are cut by a rule that GGUF has no name for.
  */
-export function vocabularyToGguf(vocabulary: Vocabulary): Metadata {
+export function vocabularyToGguf(vocabulary: Vocabulary): GgufEntry[] {
   if (vocabulary.preTokenizer === "patterns")
     throw new CriaError(
       "unsupported",
@@ -87,23 +86,23 @@ export function vocabularyToGguf(vocabulary: Vocabulary): Metadata {
       "the tokenizer removes extra spaces, which programs that read GGUF do not",
     );
   const isLlama = vocabulary.model === "llama";
-  const entries: [string, MetadataValue][] = [
-    ["model", vocabulary.model],
-    ["pre", isLlama ? "default" : vocabulary.preTokenizer],
-    ["tokens", [...vocabulary.pieces]],
-    ["token_type", Int32Array.from(vocabulary.kinds)],
-  ];
-  if (isLlama) entries.push(["scores", vocabulary.scores.slice()]);
-  else entries.push(["merges", [...vocabulary.merges]]);
+  const entries: GgufEntry[] = [];
+  const put = (key: string, type: GgufEntry["type"], value: MetadataValue) =>
+    entries.push({ key: prefix + key, type, value });
+  put("model", "string", vocabulary.model);
+  put("pre", "string", isLlama ? "default" : vocabulary.preTokenizer);
+  put("tokens", "array<string>", vocabulary.pieces);
+  if (isLlama) put("scores", "array<f32>", vocabulary.scores);
+  put("token_type", "array<i32>", Int32Array.from(vocabulary.kinds));
+  if (!isLlama) put("merges", "array<string>", vocabulary.merges);
   for (const [name, key] of Object.entries(idKeys)) {
     const id = vocabulary.special[name as keyof SpecialIds];
-    if (id !== undefined) entries.push([key, id]);
+    if (id !== undefined) put(key, "u32", id);
   }
-  entries.push(["add_bos_token", vocabulary.addBos], ["add_eos_token", vocabulary.addEos]);
-  if (isLlama) entries.push(["add_space_prefix", vocabulary.addSpacePrefix]);
-  const metadata = new Map(entries.map(([key, value]) => [prefix + key, value]));
-  if (vocabulary.chatTemplate !== undefined) metadata.set("tokenizer.chat_template", vocabulary.chatTemplate);
-  return metadata;
+  put("add_bos_token", "bool", vocabulary.addBos);
+  put("add_eos_token", "bool", vocabulary.addEos);
+  if (isLlama) put("add_space_prefix", "bool", vocabulary.addSpacePrefix);
+  return entries;
 }
 
 /** Ids out of range are ignored, as llama.cpp does. SentencePiece files without keys have 0, 1 and 2. */

@@ -5,6 +5,8 @@
  * have (Llama 2), which writes spaces as ▁ and falls back to byte pieces. Whatever would change the ids and is not
  * handled is refused by name, never ignored; lstrip, rstrip and single_word of added tokens are ignored, as in llama.cpp.
  *
+ * The chat template in the configuration is not a tokenizer's matter: model/companions.ts finds it.
+ *
  * Flow: file text → vocabularyFromJson → createTokenizer.
  * Source: the tokenizers library's serialised form.
  */
@@ -52,7 +54,6 @@ export function vocabularyFromJson(text: string, configText?: string): Vocabular
       "unsupported",
       `${source}: cuts the text at spaces, but has pieces with a space inside`,
     );
-  const chatTemplate = templateText(config?.value.chat_template);
   const vocabulary: Vocabulary = {
     model: pipeline.isByteLevel ? "gpt2" : "llama",
     pieces,
@@ -69,7 +70,6 @@ export function vocabularyFromJson(text: string, configText?: string): Vocabular
     ignoreMerges: model.optionalBoolean("ignore_merges") ?? false,
     preTokenizer: pipeline.preTokenizer,
     patterns: pipeline.patterns,
-    ...(chatTemplate === undefined ? {} : { chatTemplate }),
   };
   return withTurnEnd(checkVocabulary(vocabulary, source));
 }
@@ -184,14 +184,6 @@ function templateEnds(processor: Json | undefined): { first?: string; last?: str
 function tokenName(value: Json | undefined): string | undefined {
   if (typeof value === "string") return value;
   return isRecord(value) && typeof value.content === "string" ? value.content : undefined;
-}
-
-/** A chat template, or the default one of a named list. */
-function templateText(value: Json | undefined): string | undefined {
-  if (typeof value === "string") return value;
-  if (!Array.isArray(value)) return undefined;
-  const chosen = value.find((item) => isRecord(item) && item.name === "default");
-  return isRecord(chosen) && typeof chosen.template === "string" ? chosen.template : undefined;
 }
 
 function knownName(idOf: ReadonlyMap<string, number>, names: readonly string[]): string | undefined {

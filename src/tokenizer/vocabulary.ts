@@ -50,8 +50,6 @@ export interface Vocabulary {
   readonly preTokenizer: string;
   /** Regular expressions that cut words one after the other, for `preTokenizer` "patterns". */
   readonly patterns: readonly string[];
-  /** The model's Jinja chat template. */
-  readonly chatTemplate?: string;
 }
 
 /** Ids are packed with ranks and positions in 53 bits by the merger, so both are bounded far above any real file. */
