@@ -12,7 +12,7 @@ import { nodeFiles } from "./platform/node/file-system.ts";
 import { hashFiles } from "./platform/node/hash.ts";
 import { type ResolveOptions, resolveModel } from "./platform/node/hub/resolve.ts";
 
-export { perplexity, type PerplexityOptions, type PerplexityResult } from "./evaluate/perplexity.ts";
+export { type PerplexityOptions, type PerplexityResult, perplexity } from "./evaluate/perplexity.ts";
 export type { ChatMessage } from "./generate/chat-format/messages.ts";
 export type { GeneratedToken, GenerateOptions, GenerationResult, Timings } from "./generate/generate.ts";
 export type { Generation } from "./generate/generation.ts";

@@ -29,11 +29,16 @@ export interface PerplexityResult {
 }
 
 /** @throws {CriaError} "bad-input" when the text has fewer than 4 tokens, "aborted". */
-export async function perplexity(model: Model, text: string, options: PerplexityOptions = {}): Promise<PerplexityResult> {
+export async function perplexity(
+  model: Model,
+  text: string,
+  options: PerplexityOptions = {},
+): Promise<PerplexityResult> {
   const { tokenizer } = model;
   const ids = tokenizer.encode(text, { addSpecial: true });
   const chunkLength = Math.min(options.chunkLength ?? 512, model.contextLength, ids.length);
-  if (chunkLength < 4) throw new CriaError("bad-input", `the text has ${ids.length} tokens; expected at least 4`);
+  if (chunkLength < 4)
+    throw new CriaError("bad-input", `the text has ${ids.length} tokens; expected at least 4`);
   const chunkCount = Math.floor(ids.length / chunkLength);
   const score = new Score();
   return model.withSequence(async (sequence) => {

@@ -108,7 +108,8 @@ export async function* generate(
   while (predicted < limit) {
     throwIfAborted(signal);
     // Read before sampling, which overwrites the logits.
-    const report = options.logProbabilities === undefined ? undefined : new Reporter(logits, options.logProbabilities);
+    const report =
+      options.logProbabilities === undefined ? undefined : new Reporter(logits, options.logProbabilities);
     const id = sampler.sample(logits);
     predicted++;
     if (!options.ignoreEnd && (tokenizer.endIds.has(id) || prompt.endIds?.has(id))) {
@@ -169,7 +170,8 @@ async function processPrompt(
     ...(options.signal ? { signal: options.signal } : {}),
     ...(options.onPromptProgress ? { onProgress: options.onPromptProgress } : {}),
     onLogits: (row, index) => {
-      if (index + 1 < ids.length - cached) logProbabilities.push(logProbability(row, ids[cached + index + 1]));
+      if (index + 1 < ids.length - cached)
+        logProbabilities.push(logProbability(row, ids[cached + index + 1]));
       else logits = row as Float32Array<ArrayBuffer>;
     },
   });
@@ -240,7 +242,13 @@ function sharedLength(a: readonly number[], b: readonly number[]): number {
   return length;
 }
 
-function timings(cached: number, promptLength: number, promptMs: number, predicted: number, predictedMs: number): Timings {
+function timings(
+  cached: number,
+  promptLength: number,
+  promptMs: number,
+  predicted: number,
+  predictedMs: number,
+): Timings {
   const processed = promptLength - cached;
   return {
     cache_n: cached,

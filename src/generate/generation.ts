@@ -49,7 +49,9 @@ export class Generation<Result extends GenerationResult = GenerationResult> impl
     } finally {
       if (!ended) {
         await this.#steps.return(undefined as never);
-        finish(Promise.reject(new CriaError("aborted", "the loop over the generation was left before its end")));
+        finish(
+          Promise.reject(new CriaError("aborted", "the loop over the generation was left before its end")),
+        );
       }
     }
   }

@@ -5,7 +5,7 @@
  */
 import type { FileSystem } from "../files/byte-source.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
-import { type LoadOptions as WeightOptions, loadWeights } from "../model/load.ts";
+import { loadWeights, type LoadOptions as WeightOptions } from "../model/load.ts";
 import { CriaError } from "../shared/errors.ts";
 import type { Device } from "../tensor/device.ts";
 import { createTokenizer } from "../tokenizer/create-tokenizer.ts";
@@ -34,8 +34,16 @@ export interface LoadPlatform {
 const DEFAULT_CONTEXT = 4096;
 
 /** @throws {CriaError} "not-found", "bad-file", "unsupported" for the files; "bad-input" for the options; "aborted". */
-export async function loadModel(path: string, platform: LoadPlatform, options: LoadModelOptions = {}): Promise<Model> {
-  const { file, config, weights, vocabulary, chatTemplate } = await openCheckpoint(path, platform.files, options.tokenizer);
+export async function loadModel(
+  path: string,
+  platform: LoadPlatform,
+  options: LoadModelOptions = {},
+): Promise<Model> {
+  const { file, config, weights, vocabulary, chatTemplate } = await openCheckpoint(
+    path,
+    platform.files,
+    options.tokenizer,
+  );
   try {
     if (!vocabulary)
       throw new CriaError(
@@ -73,6 +81,9 @@ function resolveContext(asked: number | undefined, trained: number): number {
   if (asked === undefined) return Math.min(trained, DEFAULT_CONTEXT);
   if (asked === 0) return trained;
   if (!(Number.isInteger(asked) && asked > 0 && asked <= trained))
-    throw new CriaError("bad-input", `contextLength is ${asked}; expected 1 to ${trained}, the model's own, or 0 for that`);
+    throw new CriaError(
+      "bad-input",
+      `contextLength is ${asked}; expected 1 to ${trained}, the model's own, or 0 for that`,
+    );
   return asked;
 }

@@ -9,7 +9,13 @@ import type { ChatFormat } from "./chat-format/chat-format.ts";
 import { fitMessages } from "./chat-format/fit.ts";
 import type { ChatMessage } from "./chat-format/messages.ts";
 import type { Engine, Sequence } from "./engine.ts";
-import { type GenerateOptions, type GeneratedToken, type GenerationResult, generate, type PromptText } from "./generate.ts";
+import {
+  type GeneratedToken,
+  type GenerateOptions,
+  type GenerationResult,
+  generate,
+  type PromptText,
+} from "./generate.ts";
 import { Generation } from "./generation.ts";
 
 export interface PromptOptions extends GenerateOptions {
@@ -64,10 +70,16 @@ export class Model {
   }
 
   /** The ids that `generate` starts from, and how the answer's text joins. */
-  promptOf(prompt: string | readonly number[], options: Pick<PromptOptions, "parseSpecial"> = {}): PromptText {
+  promptOf(
+    prompt: string | readonly number[],
+    options: Pick<PromptOptions, "parseSpecial"> = {},
+  ): PromptText {
     if (typeof prompt !== "string") return { ids: prompt, continues: prompt.length > 0 };
     const parseSpecial = options.parseSpecial ?? false;
-    return { ids: this.tokenizer.encode(prompt, { addSpecial: true, parseSpecial }), continues: prompt !== "" };
+    return {
+      ids: this.tokenizer.encode(prompt, { addSpecial: true, parseSpecial }),
+      continues: prompt !== "",
+    };
   }
 
   /**
@@ -112,7 +124,11 @@ export class Model {
   ): AsyncGenerator<GeneratedToken, ChatResult> {
     this.#format ??= this.#parts.chatFormat();
     const format = this.#format;
-    const { ids, dropped } = fitMessages(format, messages, this.contextLength - this.#answerRoom(options.maxTokens));
+    const { ids, dropped } = fitMessages(
+      format,
+      messages,
+      this.contextLength - this.#answerRoom(options.maxTokens),
+    );
     const prompt: PromptText = {
       ids,
       continues: false,
