@@ -4,7 +4,6 @@
  * Flow: files/gguf/read.ts → vocabularyFromGguf → createTokenizer; any loader → vocabularyToGguf → files/gguf/write.ts.
  * Source: the GGUF specification; llama.cpp's defaults for keys that a file leaves out.
  */
-import type { GgufEntry } from "../files/gguf/write.ts";
 import type { Metadata, MetadataValue } from "../files/stored-tensor.ts";
 import { CriaError } from "../shared/errors.ts";
 import { preTokenizerOf } from "./pretokenize.ts";
@@ -70,11 +69,11 @@ export function vocabularyFromGguf(metadata: Metadata): Vocabulary {
 }
 
 /**
- * Returns the metadata entries that store a vocabulary.
+ * Returns the metadata that stores a vocabulary. Numbers are ids, for GGUF's u32; lists of numbers are typed arrays.
  *
  * @throws {CriaError} code "unsupported" when its words are cut by a rule that GGUF has no name for.
  */
-export function vocabularyToGguf(vocabulary: Vocabulary): GgufEntry[] {
+export function vocabularyToGguf(vocabulary: Vocabulary): Metadata {
   if (vocabulary.preTokenizer === "patterns")
     throw new CriaError(
       "unsupported",
@@ -86,22 +85,21 @@ export function vocabularyToGguf(vocabulary: Vocabulary): GgufEntry[] {
       "the tokenizer removes extra spaces, which programs that read GGUF do not",
     );
   const isLlama = vocabulary.model === "llama";
-  const entries: GgufEntry[] = [];
-  const put = (key: string, type: GgufEntry["type"], value: MetadataValue) =>
-    entries.push({ key: prefix + key, type, value });
-  put("model", "string", vocabulary.model);
-  put("pre", "string", isLlama ? "default" : vocabulary.preTokenizer);
-  put("tokens", "array<string>", vocabulary.pieces);
-  if (isLlama) put("scores", "array<f32>", vocabulary.scores);
-  put("token_type", "array<i32>", Int32Array.from(vocabulary.kinds));
-  if (!isLlama) put("merges", "array<string>", vocabulary.merges);
+  const entries = new Map<string, MetadataValue>();
+  const put = (key: string, value: MetadataValue) => entries.set(prefix + key, value);
+  put("model", vocabulary.model);
+  put("pre", isLlama ? "default" : vocabulary.preTokenizer);
+  put("tokens", vocabulary.pieces);
+  if (isLlama) put("scores", vocabulary.scores);
+  put("token_type", Int32Array.from(vocabulary.kinds));
+  if (!isLlama) put("merges", vocabulary.merges);
   for (const [name, key] of Object.entries(idKeys)) {
     const id = vocabulary.special[name as keyof SpecialIds];
-    if (id !== undefined) put(key, "u32", id);
+    if (id !== undefined) put(key, id);
   }
-  put("add_bos_token", "bool", vocabulary.addBos);
-  put("add_eos_token", "bool", vocabulary.addEos);
-  if (isLlama) put("add_space_prefix", "bool", vocabulary.addSpacePrefix);
+  put("add_bos_token", vocabulary.addBos);
+  put("add_eos_token", vocabulary.addEos);
+  if (isLlama) put("add_space_prefix", vocabulary.addSpacePrefix);
   return entries;
 }
 

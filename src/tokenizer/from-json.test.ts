@@ -90,8 +90,7 @@ const llama2 = {
 const read = (file: object, config?: object) =>
   vocabularyFromJson(JSON.stringify(file), config && JSON.stringify(config));
 
-const throughGguf = (vocabulary: Vocabulary) =>
-  vocabularyFromGguf(new Map(vocabularyToGguf(vocabulary).map(({ key, value }) => [key, value])));
+const throughGguf = (vocabulary: Vocabulary) => vocabularyFromGguf(vocabularyToGguf(vocabulary));
 
 test("reads a byte-level file", () => {
   const vocabulary = read(llama3);
