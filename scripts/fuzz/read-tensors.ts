@@ -23,5 +23,6 @@ export async function readTensors(file: TensorFile): Promise<void> {
         );
     }
   }
-  modelWeights(file, readConfig(file));
+  // A GGUF without this key holds tensors of something else than a model.
+  if (file.kind !== "gguf" || file.metadata.has("general.architecture")) modelWeights(file, readConfig(file));
 }

@@ -2,7 +2,7 @@
 
 import { openMeta } from "../../../src/files/meta/open.ts";
 import { CriaError } from "../../../src/shared/errors.ts";
-import { memoryFiles } from "../../../tests/builders/memory-files.ts";
+import { countedFiles } from "../../../tests/builders/counted-files.ts";
 import { buildPth, type PthTensor, pickleOf } from "../../../tests/builders/pth.ts";
 import { readTensors } from "../read-tensors.ts";
 import type { FuzzTarget } from "../target.ts";
@@ -74,7 +74,7 @@ export const pthTarget: FuzzTarget = {
 };
 
 async function openAndRead(contents: Record<string, Uint8Array | string>): Promise<void> {
-  const files = memoryFiles(contents);
+  const files = countedFiles(contents);
   const file = await openMeta("m", files);
   await readTensors(file);
   await file.close();

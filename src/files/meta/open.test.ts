@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { memoryFiles } from "../../../tests/builders/memory-files.ts";
+import { countedFiles } from "../../../tests/builders/counted-files.ts";
 import { buildPth, PickleWriter, type PthTensor } from "../../../tests/builders/pth.ts";
 import type { StoredTensor } from "../stored-tensor.ts";
 import { openMeta } from "./open.ts";
@@ -24,7 +24,7 @@ async function floatsOf(tensor: StoredTensor, rowFirst = 0, rowCount = tensor.ro
 
 const params = JSON.stringify({ dim: 4, n_layers: 1, n_heads: 2 });
 const one = (tensors: Record<string, PthTensor>, options = {}) =>
-  memoryFiles({ "m/consolidated.00.pth": buildPth(tensors, options), "m/params.json": params });
+  countedFiles({ "m/consolidated.00.pth": buildPth(tensors, options), "m/params.json": params });
 
 describe("openMeta, one file", () => {
   it.each([{}, { zip64: true }])("gives names, shapes and rows (%o)", async (options) => {
@@ -98,12 +98,12 @@ describe("openMeta, one file", () => {
       0x19,
       0x2e,
     );
-    const files = memoryFiles({ "m/consolidated.00.pth": legacy, "m/params.json": params });
+    const files = countedFiles({ "m/consolidated.00.pth": legacy, "m/params.json": params });
     await expect(openMeta("m", files)).rejects.toThrow(/before version 1\.6; convert it in Python/);
   });
 
   it("opens a .pth file of another name alone, beside its params.json", async () => {
-    const files = memoryFiles({
+    const files = countedFiles({
       "m/mine.pth": buildPth({ "a.weight": counting([2, 2]) }),
       "m/params.json": params,
     });
@@ -112,12 +112,12 @@ describe("openMeta, one file", () => {
 
   it("reports a params.json that is missing, broken or no object", async () => {
     const pth = buildPth({});
-    await expect(openMeta("m", memoryFiles({ "m/consolidated.00.pth": pth }))).rejects.toMatchObject({
+    await expect(openMeta("m", countedFiles({ "m/consolidated.00.pth": pth }))).rejects.toMatchObject({
       code: "not-found",
     });
     for (const text of ["{", "[]", "null", "\xff"])
       await expect(
-        openMeta("m", memoryFiles({ "m/consolidated.00.pth": pth, "m/params.json": text })),
+        openMeta("m", countedFiles({ "m/consolidated.00.pth": pth, "m/params.json": text })),
       ).rejects.toMatchObject({ code: "bad-file" });
   });
 });
@@ -131,7 +131,7 @@ describe("openMeta, shards", () => {
     "norm.weight": counting([4]),
   });
   const shards = (...contents: Record<string, PthTensor>[]) =>
-    memoryFiles({
+    countedFiles({
       "m/params.json": params,
       ...Object.fromEntries(contents.map((tensors, i) => [`m/consolidated.0${i}.pth`, buildPth(tensors)])),
     });
@@ -176,7 +176,7 @@ describe("openMeta, shards", () => {
 
   it("tells which shard is missing", async () => {
     const pth = buildPth(shard(0));
-    const hole = memoryFiles({
+    const hole = countedFiles({
       "m/consolidated.00.pth": pth,
       "m/consolidated.02.pth": pth,
       "m/params.json": params,
@@ -186,7 +186,7 @@ describe("openMeta, shards", () => {
       message: expect.stringContaining("consolidated.01.pth is missing"),
     });
     await expect(openMeta("m", shards(shard(0)))).rejects.toThrow("hold 2 of the 4 rows of wq");
-    await expect(openMeta("m", memoryFiles({ "m/params.json": params }))).rejects.toMatchObject({
+    await expect(openMeta("m", countedFiles({ "m/params.json": params }))).rejects.toMatchObject({
       code: "not-found",
     });
   });
@@ -219,7 +219,7 @@ describe("openMeta on a checkpoint that PyTorch wrote", () => {
     const contents = await Promise.all(
       names.map(async (name) => new Uint8Array(await readFile(join(folder, name)))),
     );
-    const files = memoryFiles(Object.fromEntries(names.map((name, i) => [`m/${name}`, contents[i]!])));
+    const files = countedFiles(Object.fromEntries(names.map((name, i) => [`m/${name}`, contents[i]!])));
     const file = await openMeta("m", files);
     const sorted = [...file.tensors.keys()].sort();
     expect(sorted).toHaveLength(3 + 9 * 2);
