@@ -15,7 +15,7 @@ const ALIASES: Readonly<Record<string, string>> = {
   "--n-predict": "--predict",
   "--temperature": "--temp",
   "--reverse-prompt": "--stop",
-  "--context": "--ctx-size",
+  "--chunk": "--ctx-size",
   "--show-count": "--count",
   "--usage": "--help",
 };

@@ -45,7 +45,7 @@ describe("Conversation", () => {
 
   test("what is no conversation is refused and changes nothing", () => {
     const conversation = twoTurns();
-    for (const text of ["", "{}", "[1]", "[null]", '[{"role":"tool","content":"x"}]', '[{"role":"user"}]'])
+    for (const text of ["", "{}", "[1]", "[null]", '[{"role":"robot","content":"x"}]', '[{"role":"user"}]'])
       expect(() => conversation.readJson(text, "chat.json"), text).toThrow("chat.json: ");
     expect(conversation.messages).toEqual(twoTurns().messages);
   });

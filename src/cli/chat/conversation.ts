@@ -63,7 +63,7 @@ export class Conversation {
   }
 }
 
-const ROLES = ["system", "user", "assistant"];
+const ROLES = ["system", "user", "assistant", "tool"];
 
 function parseMessages(text: string, name: string): ChatMessage[] {
   let list: unknown;

@@ -93,7 +93,9 @@ async function printJson(model: Model, prompt: string, flags: Flags, options: Pr
   writeJson({
     ...jsonOf(result),
     ...(flags.logprobs
-      ? { alternatives: alternatives.map((list) => list.map((entry) => alternativeOf(model, entry))) }
+      ? {
+          top_log_probabilities: alternatives.map((list) => list.map((entry) => alternativeOf(model, entry))),
+        }
       : {}),
     model: model.name,
     model_hash: await model.hash(),

@@ -23,7 +23,7 @@ export function addPerplexityCommand(program: Command): void {
     .optionsGroup("Text:")
     .requiredOption("-f, --file <path>", "the text")
     .addOption(
-      new Option("-c, --ctx-size, --chunk <tokens>", "tokens in a chunk; the second half of each is scored")
+      new Option("-c, --ctx-size <tokens>", "tokens in a chunk; the second half of each is scored")
         .default(DEFAULT_CHUNK)
         .argParser(integer(4)),
     );

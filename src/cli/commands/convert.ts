@@ -1,0 +1,45 @@
+/** `cria convert`: writes a model in another format of file, or with weights of another type. */
+import { type Command, Option } from "commander";
+import { convertModel } from "../../model/convert.ts";
+import { nodeFiles } from "../../platform/node/file-system.ts";
+import { resolveModel } from "../../platform/node/hub/resolve.ts";
+import { interruptible } from "../interrupt.ts";
+import { given } from "../options.ts";
+import { ProgressBar } from "../progress-bar.ts";
+import { notice } from "../terminal.ts";
+
+interface Flags {
+  readonly type: "keep" | "f32" | "f16" | "bf16";
+  readonly tokenizer?: string;
+  readonly offline?: boolean;
+}
+
+export function addConvertCommand(program: Command): void {
+  program
+    .command("convert")
+    .description("write a model as GGUF or safetensors")
+    .argument("<in>", "a model file, folder or name")
+    .argument("<out>", "a .gguf file, or a folder for safetensors")
+    .addOption(
+      new Option("--type <type>", "how weights are stored; keep: as they are")
+        .choices(["keep", "f32", "f16", "bf16"])
+        .default("keep"),
+    )
+    .option("--tokenizer <file>", "take the tokenizer from this file")
+    .option("--offline", "use only what is on this machine")
+    .option("-v, --verbose", "show the stack of errors")
+    .action(async (input: string, output: string, flags: Flags) => {
+      await interruptible(async (signal) => {
+        const path = await resolveModel(input, { ...given({ offline: flags.offline }), signal });
+        const bar = new ProgressBar("Writing");
+        await convertModel(path, output, nodeFiles, {
+          type: flags.type,
+          ...given({ tokenizer: flags.tokenizer }),
+          signal,
+          onProgress: (done, total) => bar.update(done, total),
+        });
+        bar.end();
+        notice(`${output} written`);
+      });
+    });
+}

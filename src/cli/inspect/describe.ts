@@ -1,0 +1,187 @@
+/**
+ * Gathers what a model file holds, without its weights. What cannot be understood, as in files of other architectures,
+ * becomes a line in `problems` and the rest is still told.
+ *
+ * Flow: path or URL → openTensorFile → describeModel → report.ts, or JSON.
+ */
+import { createReferenceDevice } from "../../devices/reference/device.ts";
+import type { FileSystem } from "../../files/byte-source.ts";
+import { type TensorFile, tensorBytes } from "../../files/stored-tensor.ts";
+import { engineBytes } from "../../generate/engine.ts";
+import { Cache } from "../../model/cache.ts";
+import { openTensorFile } from "../../model/checkpoint.ts";
+import { findChatTemplate, findVocabulary } from "../../model/companions.ts";
+import { type ModelConfig, readConfig } from "../../model/config.ts";
+import { type ModelWeights, modelWeights } from "../../model/weights.ts";
+import { CriaError } from "../../shared/errors.ts";
+import { vocabularyFromGguf } from "../../tokenizer/from-gguf.ts";
+import type { Vocabulary } from "../../tokenizer/vocabulary.ts";
+
+export interface TensorDescription {
+  readonly name: string;
+  readonly format: string;
+  readonly rows: number;
+  readonly columns: number;
+  readonly bytes: number;
+}
+
+export interface FormatDescription {
+  readonly format: string;
+  readonly tensors: number;
+  readonly bytes: number;
+}
+
+export interface TokenizerDescription {
+  readonly kind: string;
+  readonly tokens: number;
+  readonly merges: number;
+  readonly special: Vocabulary["special"];
+  readonly addBos: boolean;
+  readonly addEos: boolean;
+}
+
+export interface MemoryDescription {
+  readonly contextLength: number;
+  readonly weights: number;
+  readonly cache: number;
+  readonly buffers: number;
+  readonly total: number;
+}
+
+export interface ModelDescription {
+  readonly path: string;
+  readonly kind: TensorFile["kind"];
+  readonly files: readonly string[];
+  readonly bytes: number;
+  readonly architecture: string;
+  readonly config: ModelConfig | undefined;
+  readonly parameters: number;
+  readonly tied: boolean;
+  readonly formats: readonly FormatDescription[];
+  readonly tensors: readonly TensorDescription[];
+  readonly tokenizer: TokenizerDescription | undefined;
+  readonly chatTemplate: string | undefined;
+  readonly memory: MemoryDescription | undefined;
+  /** Every setting of the file, by key. */
+  readonly metadata: ReadonlyMap<string, unknown>;
+  /** Why Cria cannot run the model, if it cannot. */
+  readonly problems: readonly string[];
+}
+
+export interface DescribeOptions {
+  /** For the memory: 0 is the model's own. Default: the model's own, at most 4096. */
+  readonly contextLength?: number;
+  readonly tokenizer?: string;
+}
+
+const DEFAULT_CONTEXT = 4096;
+
+/** @throws {CriaError} when the file cannot be opened at all. */
+export async function describeModel(
+  path: string,
+  files: FileSystem,
+  options: DescribeOptions = {},
+): Promise<ModelDescription> {
+  const file = await openTensorFile(path, files);
+  try {
+    const problems: string[] = [];
+    const attempt = async <Result>(work: () => Result | Promise<Result>): Promise<Result | undefined> => {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof CriaError)) throw error;
+        problems.push(error.message);
+        return undefined;
+      }
+    };
+    const config = await attempt(() => readConfig(file));
+    const weights = config && (await attempt(() => modelWeights(file, config)));
+    const vocabulary = await attempt(() => vocabularyOf(file, config, files, options.tokenizer));
+    const chatTemplate = await attempt(() => findChatTemplate(file, files));
+    const tensors = describeTensors(file);
+    return {
+      path,
+      kind: file.kind,
+      files: file.paths,
+      bytes: file.byteLength,
+      architecture: architectureOf(file),
+      config,
+      parameters: tensors.reduce((sum, tensor) => sum + tensor.rows * tensor.columns, 0),
+      tied: weights !== undefined && !weights.has("output.weight"),
+      formats: sumFormats(tensors),
+      tensors,
+      tokenizer: vocabulary && describeTokenizer(vocabulary),
+      chatTemplate,
+      memory: config && weights && describeMemory(config, weights, options.contextLength),
+      metadata: new Map<string, unknown>([...file.metadata, ...Object.entries(file.config)]),
+      problems,
+    };
+  } finally {
+    await file.close();
+  }
+}
+
+/** Of a model that cannot be read, the tokenizer may still be in the file. */
+function vocabularyOf(
+  file: TensorFile,
+  config: ModelConfig | undefined,
+  files: FileSystem,
+  tokenizerPath: string | undefined,
+): Promise<Vocabulary | undefined> | Vocabulary | undefined {
+  if (config) return findVocabulary(file, config, files, tokenizerPath);
+  return file.metadata.has("tokenizer.ggml.model") ? vocabularyFromGguf(file.metadata) : undefined;
+}
+
+function architectureOf({ kind, metadata, config }: TensorFile): string {
+  const stated = kind === "gguf" ? metadata.get("general.architecture") : config.model_type;
+  if (typeof stated === "string") return stated;
+  return kind === "meta" || kind === "llama2c" ? "llama" : "not stated";
+}
+
+function describeTensors(file: TensorFile): TensorDescription[] {
+  const known = Array.from(file.tensors.values(), (tensor) => {
+    const { name, format, rows, columns } = tensor;
+    return { name, format, rows, columns, bytes: tensorBytes(tensor) };
+  });
+  const others = file.unsupported ?? [];
+  return [...known, ...others.map(({ byteLength, ...tensor }) => ({ ...tensor, bytes: byteLength }))];
+}
+
+/** Counts and bytes by format, the largest first. */
+function sumFormats(tensors: readonly TensorDescription[]): FormatDescription[] {
+  const sums = new Map<string, { format: string; tensors: number; bytes: number }>();
+  for (const { format, bytes } of tensors) {
+    const sum = sums.get(format) ?? { format, tensors: 0, bytes: 0 };
+    sum.tensors++;
+    sum.bytes += bytes;
+    sums.set(format, sum);
+  }
+  return [...sums.values()].sort((a, b) => b.bytes - a.bytes);
+}
+
+function describeTokenizer(vocabulary: Vocabulary): TokenizerDescription {
+  const { model, pieces, merges, special, addBos, addEos, preTokenizer } = vocabulary;
+  return {
+    kind: model === "llama" ? "SentencePiece BPE" : `byte-level BPE (${preTokenizer})`,
+    tokens: pieces.length,
+    merges: merges.length,
+    special,
+    addBos,
+    addEos,
+  };
+}
+
+function describeMemory(
+  config: ModelConfig,
+  weights: ModelWeights,
+  asked: number | undefined,
+): MemoryDescription {
+  const contextLength =
+    asked === undefined ? Math.min(config.contextLength, DEFAULT_CONTEXT) : asked || config.contextLength;
+  const device = createReferenceDevice();
+  const engine = engineBytes(device, config, { contextLength });
+  device.dispose();
+  const cache = Cache.bytesOf(config, contextLength);
+  const weightBytes = [...weights.values()].reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+  return { contextLength, weights: weightBytes, cache, buffers: engine - cache, total: weightBytes + engine };
+}

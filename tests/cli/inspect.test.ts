@@ -1,0 +1,69 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { writeTinyModel } from "../tiny-model.ts";
+import { runCria } from "./run-cria.ts";
+
+let folder: string;
+let model: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "cria-inspect-"));
+  model = join(folder, "tiny.gguf");
+  await writeTinyModel(model);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test("says shape, formats, tokenizer and memory", async () => {
+  const { code, stdout, stderr } = await runCria(["inspect", model, "-c", "128"]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  const lines = new Map(stdout.split("\n").map((line) => [line.slice(0, 15).trim(), line.slice(15)]));
+  expect(lines.get("file")).toMatch(/^GGUF, \d+ kB$/);
+  expect(lines.get("architecture")).toBe("llama");
+  expect(lines.get("layers")).toBe("2");
+  expect(lines.get("heads")).toBe("4 for queries, 2 for keys and values, 8 channels each");
+  expect(lines.get("tensors")).toMatch(/^F32 +21 tensors, /);
+  expect(lines.get("tokenizer")).toMatch(/^SentencePiece BPE, \d+ tokens; .*adds bos$/);
+  expect(lines.get("memory")).toContain("cache of 128 tokens 16.4 kB");
+});
+
+test("--tensors and --metadata list everything, long lists cut", async () => {
+  const { stdout } = await runCria(["inspect", model, "--tensors", "--metadata"]);
+  expect(stdout).toMatch(/^blk\.1\.ffn_down\.weight +F32 +\[32, 64\] +8\.19 kB$/m);
+  expect(stdout).toMatch(/^tokenizer\.ggml\.tokens +\["<unk>", "<s>", "<\/s>", "<0x00>", … \d+ in all\]$/m);
+});
+
+test("--json is one object that agrees", async () => {
+  const { stdout } = await runCria(["inspect", "-m", model, "--json", "--tensors"]);
+  const description = JSON.parse(stdout);
+  expect(description).toMatchObject({
+    kind: "gguf",
+    architecture: "llama",
+    config: { layerCount: 2 },
+    problems: [],
+  });
+  expect(description.tensors.length).toBe(21);
+  const { weights, cache, buffers, total } = description.memory;
+  expect(total).toBe(weights + cache + buffers);
+  const bytes = description.tensors.reduce((sum: number, tensor: { bytes: number }) => sum + tensor.bytes, 0);
+  expect(weights).toBe(bytes);
+});
+
+test("another architecture is shown as far as it is understood", async () => {
+  const path = join(folder, "other.gguf");
+  await writeTinyModel(path, { architecture: "mamba" });
+  const { code, stdout } = await runCria(["inspect", path]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^architecture +mamba$/m);
+  expect(stdout).toMatch(/^cannot run +.*mamba/m);
+  expect(stdout).toMatch(/^tensors +F32 +21 tensors/m);
+  expect(stdout).toMatch(/^tokenizer +SentencePiece BPE/m);
+});
+
+test("what is no model at all is an error", async () => {
+  const path = join(folder, "text.txt");
+  writeFileSync(path, "This is only text, and not much of it.\n".repeat(40));
+  const { code, stderr } = await runCria(["inspect", path]);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^error: .*text\.txt/);
+});
