@@ -8,7 +8,7 @@
  * Flow: pth.ts (bytes of data.pkl) → unpickle → pth.ts (dict of tensor references).
  * Source: CPython's Lib/pickletools.py (opcodes).
  */
-import { CriaError } from "../../shared/errors.ts";
+import { PickleBytes } from "./pickle-bytes.ts";
 import {
   allowedGlobal,
   callGlobal,
@@ -30,35 +30,27 @@ const HIGHEST_PROTOCOL = 5;
  * with the byte.
  */
 export function unpickle(bytes: Uint8Array, where: string): PickleValue {
-  return new Machine(bytes, where).run();
+  return new Machine(new PickleBytes(bytes, where)).run();
 }
 
 class Machine {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  readonly #where: string;
-  readonly #decoder = new TextDecoder("utf-8", { fatal: true });
+  readonly #input: PickleBytes;
   readonly #stack: PickleValue[] = [];
   /** Stack heights at open marks; values below the last one are out of reach. */
   readonly #marks: number[] = [];
   readonly #memo = new Map<number, PickleValue>();
-  #at = 0;
-  #opcodeAt = 0;
   #madeCount = 0;
 
-  constructor(bytes: Uint8Array, where: string) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#where = where;
+  constructor(input: PickleBytes) {
+    this.#input = input;
   }
 
   run(): PickleValue {
     for (;;) {
-      this.#opcodeAt = this.#at;
-      const opcode = this.#uint8();
+      const opcode = this.#input.opcode();
       if (opcode === 0x2e) return this.#pop(); // STOP
       if (!this.#pushes(opcode) && !this.#builds(opcode) && !this.#remembers(opcode))
-        throw this.#error("unsupported", `opcode 0x${opcode.toString(16)} is not used by checkpoints`);
+        throw this.#input.error("unsupported", `opcode 0x${opcode.toString(16)} is not used by checkpoints`);
     }
   }
 
@@ -75,31 +67,31 @@ class Machine {
         this.#push(false);
         return true;
       case 0x4b: // BININT1
-        this.#push(this.#uint8());
+        this.#push(this.#input.uint8());
         return true;
       case 0x4d: // BININT2
-        this.#push(this.#view.getUint16(this.#take(2), true));
+        this.#push(this.#input.uint16());
         return true;
       case 0x4a: // BININT
-        this.#push(this.#view.getInt32(this.#take(4), true));
+        this.#push(this.#input.int32());
         return true;
       case 0x8a: // LONG1
-        this.#push(this.#integer(this.#uint8()));
+        this.#push(this.#input.integer(this.#input.uint8()));
         return true;
       case 0x8b: // LONG4
-        this.#push(this.#integer(this.#view.getInt32(this.#take(4), true)));
+        this.#push(this.#input.integer(this.#input.int32()));
         return true;
       case 0x47: // BINFLOAT, big-endian
-        this.#push(this.#view.getFloat64(this.#take(8), false));
+        this.#push(this.#input.float64());
         return true;
       case 0x8c: // SHORT_BINUNICODE
-        this.#push(this.#text(this.#uint8()));
+        this.#push(this.#text(this.#input.uint8()));
         return true;
       case 0x58: // BINUNICODE
-        this.#push(this.#text(this.#view.getUint32(this.#take(4), true)));
+        this.#push(this.#text(this.#input.uint32()));
         return true;
       case 0x8d: // BINUNICODE8
-        this.#push(this.#text(Number(this.#view.getBigUint64(this.#take(8), true))));
+        this.#push(this.#text(this.#input.uint64()));
         return true;
       default:
         return false;
@@ -110,7 +102,7 @@ class Machine {
   #builds(opcode: number): boolean {
     switch (opcode) {
       case 0x28: // MARK
-        if (this.#marks.length >= LARGEST_COUNT) throw this.#error("bad-file", "too many marks");
+        if (this.#marks.length >= LARGEST_COUNT) throw this.#input.error("bad-file", "too many marks");
         this.#marks.push(this.#stack.length);
         return true;
       case 0x29: // EMPTY_TUPLE
@@ -148,13 +140,13 @@ class Machine {
         this.#set(this.#popMarked());
         return true;
       case 0x63: // GLOBAL
-        this.#pushGlobal(this.#line(), this.#line());
+        this.#pushGlobal(this.#input.line(), this.#input.line());
         return true;
       case 0x93: {
         // STACK_GLOBAL
         const [module, name] = this.#popMany(2);
         if (typeof module !== "string" || typeof name !== "string")
-          throw this.#error("bad-file", "imports something without a name");
+          throw this.#input.error("bad-file", "imports something without a name");
         this.#pushGlobal(module, name);
         return true;
       }
@@ -165,12 +157,13 @@ class Machine {
         this.#pop();
         // A state_dict carries module versions as an attribute of its OrderedDict, which no reader of weights needs.
         if (!isKind(this.#top(), "dict"))
-          throw this.#error("unsupported", "sets the state of an object that is no dict");
+          throw this.#input.error("unsupported", "sets the state of an object that is no dict");
         return true;
       case 0x51: {
         // BINPERSID
         const storage = storageOf(this.#pop());
-        if (!storage) throw this.#error("unsupported", "refers to something that is no storage of numbers");
+        if (!storage)
+          throw this.#input.error("unsupported", "refers to something that is no storage of numbers");
         this.#count(1);
         this.#push(storage);
         return true;
@@ -185,31 +178,31 @@ class Machine {
     switch (opcode) {
       case 0x80: {
         // PROTO
-        const protocol = this.#uint8();
+        const protocol = this.#input.uint8();
         if (protocol > HIGHEST_PROTOCOL)
-          throw this.#error(
+          throw this.#input.error(
             "unsupported",
             `pickle protocol ${protocol}; expected at most ${HIGHEST_PROTOCOL}`,
           );
         return true;
       }
       case 0x95: // FRAME: a length, for readers of streams
-        this.#take(8);
+        this.#input.uint64();
         return true;
       case 0x71: // BINPUT
-        this.#remember(this.#uint8());
+        this.#remember(this.#input.uint8());
         return true;
       case 0x72: // LONG_BINPUT
-        this.#remember(this.#view.getUint32(this.#take(4), true));
+        this.#remember(this.#input.uint32());
         return true;
       case 0x94: // MEMOIZE
         this.#remember(this.#memo.size);
         return true;
       case 0x68: // BINGET
-        this.#recall(this.#uint8());
+        this.#recall(this.#input.uint8());
         return true;
       case 0x6a: // LONG_BINGET
-        this.#recall(this.#view.getUint32(this.#take(4), true));
+        this.#recall(this.#input.uint32());
         return true;
       case 0x30: // POP
         this.#pop();
@@ -228,18 +221,18 @@ class Machine {
   #call(): void {
     const [callee, args] = this.#popMany(2);
     if (!isKind(args, "tuple"))
-      throw this.#error("bad-file", "calls a function without a tuple of arguments");
+      throw this.#input.error("bad-file", "calls a function without a tuple of arguments");
     this.#count(1);
     const result = callGlobal(callee as PickleValue, args.items, () => this.#makeDict());
     if (typeof result === "object" && result?.kind === "refused")
-      throw this.#error("unsupported", result.reason);
+      throw this.#input.error("unsupported", result.reason);
     this.#push(result);
   }
 
   #pushGlobal(module: string, name: string): void {
     const value = allowedGlobal(module, name);
     if (!value)
-      throw this.#error(
+      throw this.#input.error(
         "unsupported",
         `names the Python object ${clip(module)}.${clip(name)}; a checkpoint for Cria holds only tensors of float32, float16 or bfloat16`,
       );
@@ -253,19 +246,21 @@ class Machine {
 
   #append(items: PickleValue[]): void {
     const list = this.#top();
-    if (!isKind(list, "list")) throw this.#error("bad-file", "appends to something that is no list");
+    if (!isKind(list, "list")) throw this.#input.error("bad-file", "appends to something that is no list");
     this.#count(items.length);
     for (const item of items) (list as PickleList).items.push(item);
   }
 
   #set(items: PickleValue[]): void {
     const dict = this.#top();
-    if (!isKind(dict, "dict")) throw this.#error("bad-file", "sets an item of something that is no dict");
-    if (items.length % 2 !== 0) throw this.#error("bad-file", "sets a key without a value");
+    if (!isKind(dict, "dict"))
+      throw this.#input.error("bad-file", "sets an item of something that is no dict");
+    if (items.length % 2 !== 0) throw this.#input.error("bad-file", "sets a key without a value");
     this.#count(items.length);
     for (let i = 0; i < items.length; i += 2) {
       const key = items[i] as PickleValue;
-      if (typeof key === "object") throw this.#error("unsupported", "uses an object as the key of a dict");
+      if (typeof key === "object")
+        throw this.#input.error("unsupported", "uses an object as the key of a dict");
       dict.entries.set(key, items[i + 1] as PickleValue);
     }
   }
@@ -278,18 +273,18 @@ class Machine {
   #remember(index: number): void {
     const value = this.#top();
     this.#memo.set(index, value);
-    if (this.#memo.size > LARGEST_COUNT) throw this.#error("bad-file", "remembers too many values");
+    if (this.#memo.size > LARGEST_COUNT) throw this.#input.error("bad-file", "remembers too many values");
   }
 
   #recall(index: number): void {
     const value = this.#memo.get(index);
     if (value === undefined)
-      throw this.#error("bad-file", `recalls value ${index}, which was not remembered`);
+      throw this.#input.error("bad-file", `recalls value ${index}, which was not remembered`);
     this.#push(value);
   }
 
   #push(value: PickleValue): void {
-    if (this.#stack.length >= LARGEST_COUNT) throw this.#error("bad-file", "piles up too many values");
+    if (this.#stack.length >= LARGEST_COUNT) throw this.#input.error("bad-file", "piles up too many values");
     this.#stack.push(value);
   }
 
@@ -299,7 +294,7 @@ class Machine {
 
   #top(): PickleValue {
     if (this.#stack.length <= this.#floor())
-      throw this.#error("bad-file", "needs a value, but the stack is empty");
+      throw this.#input.error("bad-file", "needs a value, but the stack is empty");
     return this.#stack.at(-1) as PickleValue;
   }
 
@@ -311,71 +306,25 @@ class Machine {
 
   #popMany(count: number): PickleValue[] {
     if (this.#stack.length - count < this.#floor())
-      throw this.#error("bad-file", `needs ${count} values, but the stack has fewer`);
+      throw this.#input.error("bad-file", `needs ${count} values, but the stack has fewer`);
     return this.#stack.splice(this.#stack.length - count);
   }
 
   #popMarked(): PickleValue[] {
     const mark = this.#marks.pop();
-    if (mark === undefined) throw this.#error("bad-file", "needs a mark, but there is none");
+    if (mark === undefined) throw this.#input.error("bad-file", "needs a mark, but there is none");
     return this.#stack.splice(mark);
+  }
+
+  #text(byteLength: number): string {
+    this.#count(1);
+    return this.#input.text(byteLength);
   }
 
   #count(made: number): void {
     this.#madeCount += made;
     if (this.#madeCount > LARGEST_COUNT)
-      throw this.#error("bad-file", `makes more than ${LARGEST_COUNT} objects`);
-  }
-
-  /** Where the next `byteLength` bytes begin; moves past them. */
-  #take(byteLength: number): number {
-    const at = this.#at;
-    if (byteLength > this.#bytes.length - at)
-      throw this.#error("bad-file", `needs ${byteLength} bytes, but ${this.#bytes.length - at} are left`);
-    this.#at += byteLength;
-    return at;
-  }
-
-  #uint8(): number {
-    return this.#bytes[this.#take(1)] as number;
-  }
-
-  /** A two's complement integer: a number where it is safe, else a bigint. */
-  #integer(byteLength: number): number | bigint {
-    if (byteLength < 0 || byteLength > 8)
-      throw this.#error("unsupported", `an integer of ${byteLength} bytes; expected at most 8`);
-    const at = this.#take(byteLength);
-    let bits = 0n;
-    for (let i = 0; i < byteLength; i++) bits |= BigInt(this.#bytes[at + i] as number) << BigInt(8 * i);
-    const value = BigInt.asIntN(8 * byteLength, bits);
-    const number = Number(value);
-    return Number.isSafeInteger(number) ? number : value;
-  }
-
-  #text(byteLength: number): string {
-    const at = this.#take(byteLength);
-    this.#count(1);
-    return this.#decode(this.#bytes.subarray(at, at + byteLength));
-  }
-
-  /** A name that ends with a newline. */
-  #line(): string {
-    const end = this.#bytes.indexOf(0x0a, this.#at);
-    if (end < 0) throw this.#error("bad-file", "a name that does not end");
-    const at = this.#take(end + 1 - this.#at);
-    return this.#decode(this.#bytes.subarray(at, end));
-  }
-
-  #decode(bytes: Uint8Array): string {
-    try {
-      return this.#decoder.decode(bytes);
-    } catch (cause) {
-      throw this.#error("bad-file", "text that is not UTF-8", cause);
-    }
-  }
-
-  #error(code: "bad-file" | "unsupported", message: string, cause?: unknown): CriaError {
-    return new CriaError(code, `${this.#where}: byte ${this.#opcodeAt}: ${message}`, { cause });
+      throw this.#input.error("bad-file", `makes more than ${LARGEST_COUNT} objects`);
   }
 }
 
