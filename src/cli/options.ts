@@ -58,12 +58,16 @@ export function addModelOptions(command: Command): Command {
 }
 
 export function addRunOptions(command: Command): Command {
-  return addModelOptions(command)
-    .addOption(
-      new Option("-c, --ctx-size <tokens>", "positions for prompt and answer together; 0: the model's own")
-        .env("LLAMA_ARG_CTX_SIZE")
-        .argParser(integer(0)),
-    )
+  addModelOptions(command).addOption(
+    new Option("-c, --ctx-size <tokens>", "positions for prompt and answer together; 0: the model's own")
+      .env("LLAMA_ARG_CTX_SIZE")
+      .argParser(integer(0)),
+  );
+  return addDeviceOptions(command);
+}
+
+export function addDeviceOptions(command: Command): Command {
+  return command
     .addOption(
       new Option("-t, --threads <count>", "threads; the reference device runs on one")
         .env("LLAMA_ARG_THREADS")

@@ -15,7 +15,7 @@ interface Flags {
 }
 
 export function addConvertCommand(program: Command): void {
-  program
+  const command = program
     .command("convert")
     .description("write a model as GGUF or safetensors")
     .argument("<in>", "a model file, folder or name")
@@ -29,6 +29,10 @@ export function addConvertCommand(program: Command): void {
     .option("--offline", "use only what is on this machine")
     .option("-v, --verbose", "show the stack of errors")
     .action(async (input: string, output: string, flags: Flags) => {
+      if (/\.(bin|pth?|safetensors|json)$/.test(output))
+        command.error(`error: ${output}: expected a name that ends in .gguf, or a folder for safetensors`, {
+          exitCode: 2,
+        });
       await interruptible(async (signal) => {
         const path = await resolveModel(input, { ...given({ offline: flags.offline }), signal });
         const bar = new ProgressBar("Writing");

@@ -4,7 +4,7 @@ import { type PerplexityResult, perplexity } from "../../evaluate/perplexity.ts"
 import { readTextFile } from "../input.ts";
 import { loadNamed } from "../load-named.ts";
 import { integer } from "../number-arguments.ts";
-import { addModelOptions, given, type RunFlags } from "../options.ts";
+import { addDeviceOptions, addModelOptions, given, type RunFlags } from "../options.ts";
 import { ProgressBar } from "../progress-bar.ts";
 import { formatInteger } from "../quantities.ts";
 import { errorColors, notice, writeJson, writeLine } from "../terminal.ts";
@@ -14,20 +14,20 @@ interface Flags extends RunFlags {
   readonly json?: boolean;
 }
 
-/** llama.cpp's. */
-const DEFAULT_CHUNK = 512;
-
 export function addPerplexityCommand(program: Command): void {
   const command = program.command("perplexity").description("measure how surprised the model is by a text");
   command
     .optionsGroup("Text:")
     .requiredOption("-f, --file <path>", "the text")
     .addOption(
-      new Option("-c, --ctx-size <tokens>", "tokens in a chunk; the second half of each is scored")
-        .default(DEFAULT_CHUNK)
+      new Option(
+        "-c, --ctx-size <tokens>",
+        "tokens in a chunk, of which the second half is scored (default: 512)",
+      )
+        .env("LLAMA_ARG_CTX_SIZE")
         .argParser(integer(4)),
     );
-  addModelOptions(command);
+  addDeviceOptions(addModelOptions(command));
   command
     .optionsGroup("Output:")
     .option("--json", "print one JSON object")
