@@ -24,6 +24,10 @@ export type CriaErrorCode =
   | "context-full"
   /** The caller's AbortSignal fired. */
   | "aborted"
+  /** A device cannot get the memory that a model or a context needs. */
+  | "no-memory"
+  /** A device stopped working: a thread died. The model must be loaded again. */
+  | "device-lost"
   /** Used after `dispose`. */
   | "disposed";
 

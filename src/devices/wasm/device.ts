@@ -1,0 +1,275 @@
+/**
+ * The CPU device: kernels in WebAssembly, plans in shared memory, walked by threads without JavaScript between the ops.
+ *
+ * Flow: ops (names, tensors) → lower.ts (calls) → plan in shared memory → threads.ts → kernels/index.ts.
+ */
+import type { OpArgs, OpName } from "../../ops/index.ts";
+import { CriaError } from "../../shared/errors.ts";
+import type { Device, Plan, WeightPart } from "../../tensor/device.ts";
+import { rowBytes } from "../../tensor/format.ts";
+import type { Memory, Tensor } from "../../tensor/tensor.ts";
+import { chooseBinary, instantiate, type Kernels } from "./binary.ts";
+import { Heap } from "./heap.ts";
+import { loadInterleaved } from "./load-weight.ts";
+import { type Call, interleavedBytes, lower, type Place, planBytes, writePlan } from "./lower.ts";
+import { CONTROL_BYTES, callerThread, type StartThread, type Threads, workerThreads } from "./threads.ts";
+import { fastestMode } from "./timing.ts";
+import { WorkQueue } from "./work-queue.ts";
+
+export interface WasmDeviceOptions {
+  /** Starts a worker; without it everything runs on the caller's thread. */
+  readonly startThread?: StartThread;
+  /** Workers to start. Default 1. */
+  readonly threadCount?: number;
+  /** How integer products are summed (kernels/codes.ts). Default: the fastest here, found by timing. */
+  readonly mode?: number;
+}
+
+/** Rows of one prefill step: more make the product a few percent faster, and an abort later. */
+const PREFILL_ROWS = 128;
+
+class WasmMemory implements Memory {
+  readonly address: number;
+  readonly byteLength: number;
+  /** Whether it holds weights in the interleaved order (kernels/formats.ts). */
+  readonly interleaved: boolean;
+
+  constructor(address: number, byteLength: number, interleaved: boolean) {
+    this.address = address;
+    this.byteLength = byteLength;
+    this.interleaved = interleaved;
+  }
+}
+
+class WasmPlan implements Plan {
+  readonly device: WasmDevice;
+  readonly address: number;
+  readonly callCount: number;
+
+  constructor(device: WasmDevice, address: number, callCount: number) {
+    this.device = device;
+    this.address = address;
+    this.callCount = callCount;
+  }
+}
+
+/**
+ * A device that runs on the processor.
+ *
+ * @throws {CriaError} code "unsupported" where WebAssembly lacks SIMD, threads or shared memory.
+ */
+export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise<Device> {
+  const { module, modes } = await chooseBinary();
+  const heap = new Heap();
+  const control = heap.allocate(CONTROL_BYTES);
+  const kernels = instantiate(module, heap.memory);
+  const mode = options.mode ?? fastestMode(kernels, heap, control, modes);
+  if (!modes.includes(mode))
+    throw new CriaError("unsupported", `this processor cannot sum products in way ${mode}`);
+  const { startThread, threadCount = 1 } = options;
+  const threads = startThread
+    ? workerThreads(startThread, threadCount, { module, memory: heap.memory, control })
+    : callerThread(kernels, control);
+  return new WasmDevice(heap, { kernels, mode, threads });
+}
+
+interface Parts {
+  readonly kernels: Kernels;
+  readonly mode: number;
+  readonly threads: Threads;
+}
+
+class WasmDevice implements Device {
+  readonly name = "wasm";
+  readonly prefillRows: number = PREFILL_ROWS;
+  readonly #heap: Heap;
+  readonly #kernels: Kernels;
+  readonly #threads: Threads;
+  readonly #place: Place;
+  readonly #queue = new WorkQueue();
+  readonly #live = new Set<Memory>();
+  #scratch = { address: 0, byteLength: 0 };
+  #recording: Call[] | undefined;
+  #disposed = false;
+
+  constructor(heap: Heap, { kernels, mode, threads }: Parts) {
+    this.#heap = heap;
+    this.#kernels = kernels;
+    this.#threads = threads;
+    this.#place = {
+      kernels,
+      mode,
+      threadCount: threads.count,
+      addressOf: (tensor) => this.#addressOf(tensor),
+      interleavedAddressOf: (tensor) => this.#interleavedAddressOf(tensor),
+      scratch: (byteLength) => this.#scratchOf(byteLength),
+    };
+  }
+
+  allocate(byteLength: number): Memory {
+    return this.#allocate(byteLength, false);
+  }
+
+  free(memory: Memory): void {
+    if (!this.#live.has(memory)) return;
+    const { address, byteLength } = this.#own(memory);
+    this.#live.delete(memory);
+    // After the plans under way, which may still use it.
+    this.#queue.add(() => this.#heap.free(address, byteLength));
+  }
+
+  write(memory: Memory, bytes: Uint8Array, byteOffset = 0): void {
+    const { address, byteLength } = this.#own(memory);
+    if (byteOffset < 0 || byteOffset + bytes.length > byteLength)
+      throw new CriaError(
+        "bad-input",
+        `${bytes.length} bytes at byte ${byteOffset} do not fit a memory of ${byteLength} bytes`,
+      );
+    const put = (source: Uint8Array): void => this.#heap.bytes.set(source, address + byteOffset);
+    if (this.#queue.busy) {
+      const copy = bytes.slice();
+      this.#queue.add(() => put(copy));
+    } else put(bytes);
+  }
+
+  async read(
+    memory: Memory,
+    byteOffset = 0,
+    byteLength = memory.byteLength - byteOffset,
+  ): Promise<Uint8Array> {
+    const { address } = this.#own(memory);
+    if (byteOffset < 0 || byteOffset + byteLength > memory.byteLength)
+      throw new CriaError(
+        "bad-input",
+        `${byteLength} bytes at byte ${byteOffset} do not lie in a memory of ${memory.byteLength} bytes`,
+      );
+    if (this.#threads.onCaller) await nextTurn();
+    await this.#queue.idle();
+    const start = address + byteOffset;
+    return new Uint8Array(this.#heap.bytes.subarray(start, start + byteLength));
+  }
+
+  loadWeight(parts: readonly WeightPart[]): Promise<Tensor> {
+    return loadInterleaved(parts, {
+      place: this.#place,
+      allocate: (byteLength) => this.#allocate(byteLength, true),
+      stage: (byteLength) => this.#allocate(byteLength, false),
+      free: (memory) => this.free(memory),
+      write: (memory, bytes, byteOffset) => this.write(memory, bytes, byteOffset),
+      addressOf: (memory) => this.#own(memory).address,
+      run: async (calls) => {
+        this.#runOnce(calls);
+        await this.#queue.idle();
+      },
+    });
+  }
+
+  run<Name extends OpName>(name: Name, args: OpArgs[Name]): void {
+    this.#assertUsable();
+    const calls = lower(this.#place, name, args);
+    if (this.#recording) this.#recording.push(...calls);
+    else this.#runOnce(calls);
+  }
+
+  record(body: () => void): Plan {
+    this.#assertUsable();
+    if (this.#recording) throw new CriaError("bad-input", "a plan is being recorded already");
+    const calls: Call[] = [];
+    this.#recording = calls;
+    try {
+      body();
+    } finally {
+      this.#recording = undefined;
+    }
+    return new WasmPlan(this, this.#planOf(calls), calls.length);
+  }
+
+  replay(plan: Plan): void {
+    this.#assertUsable();
+    if (!(plan instanceof WasmPlan) || plan.device !== this)
+      throw new CriaError("bad-input", "the plan was recorded by another device");
+    this.#queue.add(() => this.#threads.run(plan.address));
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    this.#live.clear();
+    this.#threads.dispose();
+  }
+
+  /** Runs calls as a plan that is dropped afterwards. */
+  #runOnce(calls: readonly Call[]): void {
+    const plan = this.#planOf(calls);
+    this.#queue.add(() => this.#threads.run(plan));
+    this.#queue.add(() => this.#heap.free(plan, planBytes(calls.length)));
+  }
+
+  #planOf(calls: readonly Call[]): number {
+    const address = this.#heap.allocate(planBytes(calls.length));
+    writePlan(this.#heap.bytes, address, calls);
+    return address;
+  }
+
+  #allocate(byteLength: number, interleaved: boolean): WasmMemory {
+    this.#assertUsable();
+    const memory = new WasmMemory(this.#heap.allocate(byteLength), byteLength, interleaved);
+    this.#live.add(memory);
+    return memory;
+  }
+
+  #own(memory: Memory): WasmMemory {
+    this.#assertUsable();
+    if (!(memory instanceof WasmMemory) || !this.#live.has(memory))
+      throw new CriaError("disposed", "the memory was freed, or belongs to another device");
+    return memory;
+  }
+
+  #assertUsable(): void {
+    if (this.#disposed) throw new CriaError("disposed", "the device was disposed");
+  }
+
+  #addressOf(tensor: Tensor): number {
+    const { address, byteLength, interleaved } = this.#own(tensor.memory);
+    const end =
+      tensor.byteOffset + (tensor.rows - 1) * tensor.stride + rowBytes(tensor.format, tensor.columns);
+    if (interleaved)
+      throw new CriaError(
+        "bad-input",
+        "loaded weights can be a table or the w of a product, not other arguments",
+      );
+    if (tensor.byteOffset < 0 || tensor.rows < 1 || end > byteLength)
+      throw new CriaError("bad-input", `a tensor ends at byte ${end} of a memory of ${byteLength} bytes`);
+    return address + tensor.byteOffset;
+  }
+
+  #interleavedAddressOf(tensor: Tensor): number | undefined {
+    const { address, byteLength, interleaved } = this.#own(tensor.memory);
+    if (!interleaved) return undefined;
+    const rowFirst = tensor.byteOffset / tensor.stride;
+    if (rowFirst % 8 !== 0)
+      throw new CriaError(
+        "bad-input",
+        `loaded weights lie in groups of 8 rows; a view starts at row ${rowFirst}`,
+      );
+    const start = interleavedBytes(this.#kernels, tensor.format, rowFirst, tensor.columns);
+    const end = start + interleavedBytes(this.#kernels, tensor.format, tensor.rows, tensor.columns);
+    if (end > byteLength)
+      throw new CriaError("bad-input", `a tensor ends at byte ${end} of a memory of ${byteLength} bytes`);
+    return address + start;
+  }
+
+  /** One place serves all calls, since they run one after the other. Recorded plans hold on to the one they had. */
+  #scratchOf(byteLength: number): number {
+    if (byteLength > this.#scratch.byteLength)
+      this.#scratch = { address: this.#heap.allocate(byteLength), byteLength };
+    return this.#scratch.address;
+  }
+}
+
+/** Lets timers, signals and sockets of this thread have their turn: the ops before have blocked it. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    if (typeof setImmediate === "function") setImmediate(resolve);
+    else setTimeout(resolve, 0);
+  });
+}

@@ -1,0 +1,92 @@
+/**
+ * Places in one WebAssembly memory. It grows as needed and never shrinks; freed places are used again, first fit, and
+ * neighbours are joined. Allocations are few and large (weights, a cache, buffers), so a sorted list is enough.
+ */
+import { CriaError } from "../../shared/errors.ts";
+
+/** Tensors start at multiples of this: a cache line. */
+const ALIGNMENT = 64;
+const PAGE = 65536;
+/** What 32-bit addresses reach. */
+const PAGES_MAXIMUM = 65536;
+
+interface Gap {
+  start: number;
+  end: number;
+}
+
+export class Heap {
+  readonly memory: WebAssembly.Memory = new WebAssembly.Memory({
+    initial: 1,
+    maximum: PAGES_MAXIMUM,
+    shared: true,
+  });
+  /** Free places in order; the first page holds the module's own constants. */
+  readonly #gaps: Gap[] = [];
+  #end: number = PAGE;
+  #bytes: Uint8Array<ArrayBufferLike> = new Uint8Array(this.memory.buffer);
+
+  /** The whole memory. Valid until the next `allocate`. */
+  get bytes(): Uint8Array<ArrayBufferLike> {
+    const { buffer } = this.memory;
+    if (this.#bytes.buffer !== buffer) this.#bytes = new Uint8Array(buffer);
+    return this.#bytes;
+  }
+
+  /**
+   * Address of `byteLength` zeroed bytes.
+   *
+   * @throws {CriaError} code "no-memory" when the memory cannot grow.
+   */
+  allocate(byteLength: number): number {
+    const size = Math.ceil(Math.max(1, byteLength) / ALIGNMENT) * ALIGNMENT;
+    let gap = this.#gaps.find(({ start, end }) => end - start >= size);
+    if (!gap) gap = this.#grow(size);
+    const address = gap.start;
+    gap.start += size;
+    if (gap.start === gap.end) this.#gaps.splice(this.#gaps.indexOf(gap), 1);
+    this.bytes.fill(0, address, address + size);
+    return address;
+  }
+
+  free(address: number, byteLength: number): void {
+    const end = address + Math.ceil(Math.max(1, byteLength) / ALIGNMENT) * ALIGNMENT;
+    this.#insert({ start: address, end });
+  }
+
+  #grow(size: number): Gap {
+    const last = this.#gaps.at(-1);
+    const reusable = last?.end === this.#end ? last.end - last.start : 0;
+    const pages = Math.ceil((size - reusable) / PAGE);
+    try {
+      this.memory.grow(pages);
+    } catch (cause) {
+      const held = Math.round(this.#end / 2 ** 20);
+      const wanted = Math.ceil(size / 2 ** 20);
+      throw new CriaError(
+        "no-memory",
+        `the CPU device holds ${held} MiB and cannot get ${wanted} MiB more; one WebAssembly memory has 4096 MiB at most`,
+        { cause },
+      );
+    }
+    const start = this.#end;
+    this.#end += pages * PAGE;
+    return this.#insert({ start, end: this.#end });
+  }
+
+  #insert(gap: Gap): Gap {
+    let index = this.#gaps.findIndex(({ start }) => start > gap.start);
+    if (index < 0) index = this.#gaps.length;
+    this.#gaps.splice(index, 0, gap);
+    const next = this.#gaps[index + 1];
+    if (next?.start === gap.end) {
+      gap.end = next.end;
+      this.#gaps.splice(index + 1, 1);
+    }
+    const before = this.#gaps[index - 1];
+    if (before?.end !== gap.start) return gap;
+    before.end = gap.end;
+    this.#gaps.splice(index, 1);
+    return before;
+  }
+}

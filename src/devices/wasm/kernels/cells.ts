@@ -1,0 +1,7 @@
+/** Where a position of a sequence lies in the cache: see tensor/step.ts. */
+
+/** Row of the cache that holds a position of the sequence whose page list is at `pages`. */
+@inline
+export function cellOf(pages: usize, pageLength: i32, position: i32): i32 {
+  return load<i32>(pages + ((<usize>(position / pageLength)) << 2)) * pageLength + (position % pageLength);
+}

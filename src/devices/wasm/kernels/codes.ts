@@ -1,0 +1,51 @@
+/**
+ * The numbers that plans and kernels agree on. Both compilers read this file, so it holds plain constants only.
+ */
+
+/** Bytes of one call in a plan: its kernel and up to 31 arguments, as 32-bit words. */
+export const CALL_BYTES = 128;
+
+// Kernels.
+export const EMBED = 1;
+export const RMS_NORM = 2;
+export const QUANTIZE_ACTIVATIONS = 3;
+export const MULTIPLY_PACKED = 4;
+export const MULTIPLY_FLOATS = 5;
+export const MULTIPLY_TRANSPOSED = 6;
+export const ROPE = 7;
+export const STORE = 8;
+export const ATTENTION = 9;
+export const SWIGLU = 10;
+export const CROSS_ENTROPY = 11;
+export const SAMPLE = 12;
+export const ADAM_W = 13;
+export const SUM_SQUARES = 14;
+export const COPY = 15;
+export const FILL = 16;
+export const CONVERT = 17;
+export const NARROW = 18;
+export const INTERLEAVE = 19;
+
+// Formats of tensors.
+export const F32 = 1;
+export const F16 = 2;
+export const BF16 = 3;
+export const Q4_0 = 4;
+export const Q4_1 = 5;
+export const Q5_0 = 6;
+export const Q5_1 = 7;
+export const Q8_0 = 8;
+export const Q2_K = 9;
+export const Q3_K = 10;
+export const Q4_K = 11;
+export const Q5_K = 12;
+export const Q6_K = 13;
+export const IQ4_NL = 14;
+
+// How integer products are summed; which is fastest, and which is exact, depends on the processor.
+/** Pairs of products in 16 bits, a few of them summed there, then in 32 bits. */
+export const SUM_PAIRS = 0;
+/** Four products summed in 32 bits by one instruction, whose second factor has 7 bits. */
+export const SUM_QUADS = 1;
+/** The same instruction where it takes a second factor of 8 bits, unsigned. */
+export const SUM_QUADS_OF_BYTES = 2;

@@ -1,0 +1,79 @@
+/**
+ * Values of interleaved weights as floats, 32 columns of 8 rows at a time: what embed, convert and the transposed
+ * product read.
+ */
+import { BF16, F16, F32 } from "./codes";
+import {
+  BLOCK_QUANTS,
+  biasOf,
+  blockBytes,
+  blocksPerHead,
+  hasOffsets,
+  hasShortGroups,
+  headBytes,
+  isFloats,
+} from "./formats";
+import { halvesToFloats } from "./numbers";
+import { unpackPanel } from "./panels";
+
+/** Scratch space that `dequantizeBlock` needs: the values, [8 rows][32 columns], then room for what they are made of. */
+export const DEQUANTIZE_SCRATCH: usize = 8 * 32 * 4 + 8 * (BLOCK_QUANTS + 128);
+
+/**
+ * Columns 32·block … of the 8 rows at `w`, as f32 at `out`, [8][32]. With fewer than 32 columns left, only those.
+ */
+export function dequantizeBlock(format: i32, w: usize, columns: i32, block: i32, out: usize, ones: v128): void {
+  if (isFloats(format)) return floatsOf(format, w, columns, block, out);
+  const panel = out + 8 * 32 * 4;
+  const perHead = blocksPerHead(format);
+  const headStart = (block / perHead) * perHead;
+  const superBytes = headBytes(format) + <usize>perHead * blockBytes(format);
+  const within = block - headStart;
+  // A block is unpacked from the last head on: its scales are not on their own.
+  unpackPanel(format, w + <usize>(block / perHead) * superBytes, within + 1, panel, ones);
+  const groups = hasShortGroups(format) ? 2 : 1;
+  const groupBytes: usize = 32 * <usize>groups;
+  const bytes = BLOCK_QUANTS + groupBytes * (hasOffsets(format) ? 2 : 1);
+  const at = panel + <usize>within * bytes;
+  const bias = biasOf(format);
+  for (let row: usize = 0; row < 8; row++) {
+    for (let column: usize = 0; column < 32; column++) {
+      const q = <i32>load<u8>(at + ((column >> 2) << 5) + (row << 2) + (column & 3)) - bias;
+      const group = groups == 2 ? column >> 4 : 0;
+      const scaleAt = at + BLOCK_QUANTS + (group << 5) + (row << 2);
+      let value: f32 = load<f32>(scaleAt) * <f32>q;
+      if (hasOffsets(format)) value += load<f32>(scaleAt + groupBytes);
+      store<f32>(out + (((row << 5) + column) << 2), value);
+    }
+  }
+}
+
+function floatsOf(format: i32, w: usize, columns: i32, block: i32, out: usize): void {
+  const first = block << 5;
+  const count = min(32, columns - first);
+  for (let c = 0; c < count; c++) {
+    const at = <usize>((first + c) << 3);
+    for (let row: usize = 0; row < 8; row++)
+      store<f32>(out + (((row << 5) + <usize>c) << 2), floatAt(format, w, at + row));
+  }
+}
+
+@inline
+function floatAt(format: i32, w: usize, index: usize): f32 {
+  if (format == F32) return load<f32>(w + (index << 2));
+  const bits = load<u16>(w + (index << 1));
+  return f32x4.extract_lane(widened(format, i32x4.splat(bits)), 0);
+}
+
+/** Four 16-bit values in the low halves of the lanes as f32. */
+@inline
+export function widened(format: i32, bits: v128): v128 {
+  return format == BF16 ? i32x4.shl(bits, 16) : halvesToFloats(bits);
+}
+
+/** Four rows' values at one column, from the interleaved weights of a float format. */
+@inline
+export function loadColumn(format: i32, at: usize): v128 {
+  if (format == F32) return v128.load(at);
+  return widened(format, v128.load16x4_u(at));
+}

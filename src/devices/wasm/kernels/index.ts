@@ -1,0 +1,105 @@
+/**
+ * The WASM module: walks a plan, each thread its share of every call, with a barrier after each.
+ *
+ * A plan is a count of calls and then the calls (codes.ts). Nothing here allocates: buffers and scratch space are laid
+ * out by lower.ts when a plan is recorded.
+ */
+import { adamW } from "./adam-w";
+import { attention } from "./attention";
+import { waitForAll } from "./barrier";
+import {
+  ADAM_W,
+  ATTENTION,
+  CALL_BYTES,
+  CONVERT,
+  COPY,
+  CROSS_ENTROPY,
+  EMBED,
+  FILL,
+  INTERLEAVE,
+  MULTIPLY_FLOATS,
+  MULTIPLY_PACKED,
+  MULTIPLY_TRANSPOSED,
+  NARROW,
+  QUANTIZE_ACTIVATIONS,
+  RMS_NORM,
+  ROPE,
+  SAMPLE,
+  STORE,
+  SUM_SQUARES,
+  SWIGLU,
+} from "./codes";
+import { convert, narrow } from "./convert";
+import { copyRows } from "./copy";
+import { crossEntropy } from "./cross-entropy";
+import { embed } from "./embed";
+import { fill } from "./fill";
+import { interleave } from "./interleave";
+import { multiplyFloats } from "./multiply-floats";
+import { multiplyPacked } from "./multiply-packed";
+import { multiplyTransposed } from "./multiply-transposed";
+import { quantizeActivations } from "./quantize-activations";
+import { rmsNorm } from "./rms-norm";
+import { rope } from "./rope";
+import { sample } from "./sample";
+import { storeRows } from "./store";
+import { sumSquares } from "./sum-squares";
+import { swiglu } from "./swiglu";
+
+export { follow, release } from "./barrier";
+export { biasOf, groupBytes } from "./formats";
+export { probePairs, probeQuads } from "./probe";
+
+/** Runs a thread's share of a plan. All threads of `control` must run it. */
+export function walk(control: usize, plan: usize, thread: i32, threadCount: i32): void {
+  const callCount = load<i32>(plan);
+  let call = plan + CALL_BYTES;
+  for (let index = 0; index < callCount; index++) {
+    runCall(call, thread, threadCount);
+    waitForAll(control, threadCount);
+    call += CALL_BYTES;
+  }
+}
+
+function runCall(call: usize, thread: i32, threadCount: i32): void {
+  switch (load<i32>(call)) {
+    case EMBED:
+      return embed(call, thread, threadCount);
+    case RMS_NORM:
+      return rmsNorm(call, thread, threadCount);
+    case QUANTIZE_ACTIVATIONS:
+      return quantizeActivations(call, thread, threadCount);
+    case MULTIPLY_PACKED:
+      return multiplyPacked(call, thread, threadCount);
+    case MULTIPLY_FLOATS:
+      return multiplyFloats(call, thread, threadCount);
+    case MULTIPLY_TRANSPOSED:
+      return multiplyTransposed(call, thread, threadCount);
+    case ROPE:
+      return rope(call, thread, threadCount);
+    case STORE:
+      return storeRows(call, thread, threadCount);
+    case ATTENTION:
+      return attention(call, thread, threadCount);
+    case SWIGLU:
+      return swiglu(call, thread, threadCount);
+    case CROSS_ENTROPY:
+      return crossEntropy(call, thread, threadCount);
+    case SAMPLE:
+      return sample(call, thread, threadCount);
+    case ADAM_W:
+      return adamW(call, thread, threadCount);
+    case SUM_SQUARES:
+      return sumSquares(call, thread);
+    case COPY:
+      return copyRows(call, thread, threadCount);
+    case FILL:
+      return fill(call, thread, threadCount);
+    case CONVERT:
+      return convert(call, thread, threadCount);
+    case NARROW:
+      return narrow(call, thread, threadCount);
+    case INTERLEAVE:
+      return interleave(call, thread, threadCount);
+  }
+}

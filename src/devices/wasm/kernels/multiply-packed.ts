@@ -1,0 +1,253 @@
+/**
+ * matmul with packed weights: threads share the groups of 8 output rows.
+ *
+ *   y[t, o] = residual + α · Σ over groups g of scale(w) · scale(x) · Σ q(w) · q(x)  (+ offset(w) · Σ x)
+ *
+ * One token: weights go from memory straight into products, read once as one stream; bound by memory. Several: see
+ * multiply-panels.ts. Both add the groups in the same order with the same operations, so they give the same bits.
+ *
+ * Words: records, stride, w, format, rows, columns, y, stride, residual (0: none), stride, count, α, mode, ones
+ * (0x01010101), scratch, its bytes a thread.
+ */
+import { address, float, integer, shareFirst } from "./call";
+import { IQ4_NL, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES } from "./codes";
+import { dotNarrow, dotWide } from "./dots";
+import {
+  blockBytes,
+  blocksPerHead,
+  groupBytes,
+  hasOffsets,
+  hasShortGroups,
+  headBytes,
+  isK,
+  isWide,
+  masks,
+  onesMaskOf,
+  quants,
+  quantsAt,
+  scaleBytes,
+  scales,
+  twosMaskOf,
+} from "./formats";
+import { multiplyPanels } from "./multiply-panels";
+import { loadFiniteHalves } from "./numbers";
+import { putGroup } from "./put";
+import { RECORD_BYTES, RECORD_SCALE, RECORD_SUMS } from "./quantize-activations";
+
+export function multiplyPacked(call: usize, thread: i32, threadCount: i32): void {
+  const count = load<i32>(address(call, 11));
+  if (count > 1) multiplyPanels(call, count, thread, threadCount);
+  else if (count == 1) multiplyRow(call, thread, threadCount);
+}
+
+/** One copy of the loop for each format and way of summing. */
+function multiplyRow(call: usize, thread: i32, threadCount: i32): void {
+  const groups = (integer(call, 5) + 7) >> 3;
+  const first = shareFirst(groups, thread, threadCount);
+  const last = shareFirst(groups, thread + 1, threadCount);
+  const quads = integer(call, 13) != SUM_PAIRS;
+  switch (integer(call, 4)) {
+    case Q4_0:
+      return quads ? rowQ4_0(call, first, last) : rowQ4_0Pairs(call, first, last);
+    case Q4_1:
+      return quads ? rowQ4_1(call, first, last) : rowQ4_1Pairs(call, first, last);
+    case Q5_0:
+      return quads ? rowQ5_0(call, first, last) : rowQ5_0Pairs(call, first, last);
+    case Q5_1:
+      return quads ? rowQ5_1(call, first, last) : rowQ5_1Pairs(call, first, last);
+    case Q2_K:
+      return quads ? rowQ2_K(call, first, last) : rowQ2_KPairs(call, first, last);
+    case Q3_K:
+      return quads ? rowQ3_K(call, first, last) : rowQ3_KPairs(call, first, last);
+    case Q4_K:
+      return quads ? rowQ4_K(call, first, last) : rowQ4_KPairs(call, first, last);
+    case Q5_K:
+      return quads ? rowQ5_K(call, first, last) : rowQ5_KPairs(call, first, last);
+    case Q6_K:
+      return quads ? rowQ6_K(call, first, last) : rowQ6_KPairs(call, first, last);
+    case Q8_0:
+      if (integer(call, 13) == SUM_QUADS_OF_BYTES) return rowQ8_0Bytes(call, first, last);
+      return quads ? rowQ8_0(call, first, last) : rowQ8_0Pairs(call, first, last);
+    case IQ4_NL:
+      if (integer(call, 13) == SUM_QUADS_OF_BYTES) return rowIQ4_NLBytes(call, first, last);
+      return quads ? rowIQ4_NL(call, first, last) : rowIQ4_NLPairs(call, first, last);
+  }
+}
+
+function rowQ4_0(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q4_0, SUM_QUADS, call, first, last);
+}
+function rowQ4_0Pairs(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q4_0, SUM_PAIRS, call, first, last);
+}
+function rowQ4_1(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q4_1, SUM_QUADS, call, first, last);
+}
+function rowQ4_1Pairs(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q4_1, SUM_PAIRS, call, first, last);
+}
+function rowQ5_0(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q5_0, SUM_QUADS, call, first, last);
+}
+function rowQ5_0Pairs(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q5_0, SUM_PAIRS, call, first, last);
+}
+function rowQ5_1(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q5_1, SUM_QUADS, call, first, last);
+}
+function rowQ5_1Pairs(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q5_1, SUM_PAIRS, call, first, last);
+}
+function rowQ2_K(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q2_K, SUM_QUADS, call, first, last);
+}
+function rowQ2_KPairs(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q2_K, SUM_PAIRS, call, first, last);
+}
+function rowQ3_K(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q3_K, SUM_QUADS, call, first, last);
+}
+function rowQ3_KPairs(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q3_K, SUM_PAIRS, call, first, last);
+}
+function rowQ4_K(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q4_K, SUM_QUADS, call, first, last);
+}
+function rowQ4_KPairs(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q4_K, SUM_PAIRS, call, first, last);
+}
+function rowQ5_K(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q5_K, SUM_QUADS, call, first, last);
+}
+function rowQ5_KPairs(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q5_K, SUM_PAIRS, call, first, last);
+}
+function rowQ6_K(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q6_K, SUM_QUADS, call, first, last);
+}
+function rowQ6_KPairs(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q6_K, SUM_PAIRS, call, first, last);
+}
+function rowQ8_0(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q8_0, SUM_QUADS, call, first, last);
+}
+function rowQ8_0Pairs(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q8_0, SUM_PAIRS, call, first, last);
+}
+function rowQ8_0Bytes(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(Q8_0, SUM_QUADS_OF_BYTES, call, first, last);
+}
+function rowIQ4_NL(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(IQ4_NL, SUM_QUADS, call, first, last);
+}
+function rowIQ4_NLPairs(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(IQ4_NL, SUM_PAIRS, call, first, last);
+}
+function rowIQ4_NLBytes(call: usize, first: i32, last: i32): void {
+  multiplyRowOf(IQ4_NL, SUM_QUADS_OF_BYTES, call, first, last);
+}
+
+/** Groups [first, last) for one token. `format` and `mode` are constants wherever this is inlined. */
+@inline
+function multiplyRowOf(format: i32, mode: i32, call: usize, first: i32, last: i32): void {
+  const columns = integer(call, 6);
+  const heads = (columns >> 5) / blocksPerHead(format);
+  const ones = v128.load32_splat(call + 4 * 14);
+  const nibbleMask = masks(ones, 15);
+  const twosMask = masks(ones, twosMaskOf(format));
+  const onesMask = masks(ones, onesMaskOf(format));
+  let w = address(call, 3) + <usize>first * groupBytes(format, columns);
+  for (let group = first; group < last; group++) {
+    let lower = f32x4.splat(0);
+    let upper = f32x4.splat(0);
+    let record = address(call, 1);
+    for (let head = 0; head < heads; head++) {
+      let lowerHead = f32x4.splat(0);
+      let upperHead = f32x4.splat(0);
+      let lowerOffsetHead = f32x4.splat(0);
+      let upperOffsetHead = f32x4.splat(0);
+      if (isK(format)) {
+        lowerHead = loadFiniteHalves(w);
+        upperHead = loadFiniteHalves(w + 8);
+        if (hasOffsets(format)) {
+          lowerOffsetHead = f32x4.neg(loadFiniteHalves(w + 16));
+          upperOffsetHead = f32x4.neg(loadFiniteHalves(w + 24));
+        }
+        w += headBytes(format);
+      }
+      for (let block = 0; block < blocksPerHead(format); block++) {
+        const q = w + quantsAt(format);
+        const scale = v128.load32_splat(record + RECORD_SCALE);
+        // Σ of the first 16 columns, for short groups; else of all 32.
+        let x0 = v128.load32_splat(record);
+        let x1 = v128.load32_splat(record, 4);
+        let x2 = v128.load32_splat(record, 8);
+        let x3 = v128.load32_splat(record, 12);
+        const start = startSum(format, record + RECORD_SUMS);
+        let a = dotQuants(format, mode, q, 0, false, start, x0, x1, x2, x3, nibbleMask, twosMask, onesMask);
+        let b = dotQuants(format, mode, q, 0, true, start, x0, x1, x2, x3, nibbleMask, twosMask, onesMask);
+        if (hasShortGroups(format)) {
+          const aScale = f32x4.mul(scales(format, w, 0, false, lowerHead), scale);
+          const bScale = f32x4.mul(scales(format, w, 0, true, upperHead), scale);
+          lower = f32x4.add(lower, f32x4.mul(f32x4.convert_i32x4_s(a), aScale));
+          upper = f32x4.add(upper, f32x4.mul(f32x4.convert_i32x4_s(b), bScale));
+          a = startSum(format, record + RECORD_SUMS + 4);
+          b = a;
+        }
+        x0 = v128.load32_splat(record, 16);
+        x1 = v128.load32_splat(record, 20);
+        x2 = v128.load32_splat(record, 24);
+        x3 = v128.load32_splat(record, 28);
+        a = dotQuants(format, mode, q, 4, false, a, x0, x1, x2, x3, nibbleMask, twosMask, onesMask);
+        b = dotQuants(format, mode, q, 4, true, b, x0, x1, x2, x3, nibbleMask, twosMask, onesMask);
+        const lastGroup = hasShortGroups(format) ? 1 : 0;
+        const aScale = f32x4.mul(scales(format, w, lastGroup, false, lowerHead), scale);
+        const bScale = f32x4.mul(scales(format, w, lastGroup, true, upperHead), scale);
+        lower = f32x4.add(lower, f32x4.mul(f32x4.convert_i32x4_s(a), aScale));
+        upper = f32x4.add(upper, f32x4.mul(f32x4.convert_i32x4_s(b), bScale));
+        if (hasOffsets(format)) {
+          const offsets = w + scaleBytes(format);
+          for (let g = 0; g <= lastGroup; g++) {
+            const sum = v128.load32_splat(record + RECORD_SUMS + 4 * <usize>g);
+            lower = f32x4.add(lower, f32x4.mul(scales(format, offsets, g, false, lowerOffsetHead), sum));
+            upper = f32x4.add(upper, f32x4.mul(scales(format, offsets, g, true, upperOffsetHead), sum));
+          }
+        }
+        w += blockBytes(format);
+        record += RECORD_BYTES;
+      }
+    }
+    putGroup(call, 0, group, lower, upper);
+  }
+}
+
+/** What an integer sum starts with: −bias · Σ x, so that unsigned quants count as signed. */
+@inline
+function startSum(format: i32, at: usize): v128 {
+  return hasOffsets(format) ? i32x4.splat(0) : v128.load32_splat(at);
+}
+
+/** sum + Σ over the steps k … k + 3 (16 columns) of x · q, for rows 0-3 or 4-7. */
+@inline
+function dotQuants(
+  format: i32,
+  mode: i32,
+  q: usize,
+  k: i32,
+  upper: bool,
+  sum: v128,
+  x0: v128,
+  x1: v128,
+  x2: v128,
+  x3: v128,
+  nibbleMask: v128,
+  twosMask: v128,
+  onesMask: v128,
+): v128 {
+  const q0 = quants(format, q, k, upper, nibbleMask, twosMask, onesMask);
+  const q1 = quants(format, q, k + 1, upper, nibbleMask, twosMask, onesMask);
+  const q2 = quants(format, q, k + 2, upper, nibbleMask, twosMask, onesMask);
+  const q3 = quants(format, q, k + 3, upper, nibbleMask, twosMask, onesMask);
+  if (isWide(format)) return dotWide(mode, sum, x0, x1, x2, x3, q0, q1, q2, q3, nibbleMask);
+  return dotNarrow(mode, format == Q6_K ? 2 : 4, sum, x0, x1, x2, x3, q0, q1, q2, q3);
+}

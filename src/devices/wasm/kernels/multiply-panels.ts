@@ -1,0 +1,147 @@
+/**
+ * matmul of packed weights with several tokens: a few groups of 8 rows are unpacked into panels that stay in the second
+ * cache, and multiplied with all tokens, a few tokens at a time so that their activations stay in the first.
+ *
+ * Bound by integer products: for 16 columns of 8 rows, 8 vectors of weights are loaded once for a pair of tokens.
+ * Sums of a token and group are kept in scratch space between blocks. Words: as in multiply-packed.ts.
+ */
+import { address, integer, shareFirst } from "./call";
+import { Q6_K, SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES } from "./codes";
+import { dotNarrow, dotWide } from "./dots";
+import { BLOCK_QUANTS, groupBytes, hasOffsets, hasShortGroups, isWide, masks } from "./formats";
+import { panelBlockBytes, unpackPanel } from "./panels";
+import { putGroup } from "./put";
+import { RECORD_BYTES, RECORD_SCALE, RECORD_SUMS } from "./quantize-activations";
+
+/** Tokens at a time: with 2,048 columns their activations take 48 KiB. */
+const TILE_TOKENS = 16;
+
+/** Scratch: the tile's sums (8 floats a token), then panels. */
+const SUMS_BYTES: usize = 32 * TILE_TOKENS;
+
+export function multiplyPanels(call: usize, count: i32, thread: i32, threadCount: i32): void {
+  const format = integer(call, 4);
+  const columns = integer(call, 6);
+  const blocks = columns >> 5;
+  const ones = v128.load32_splat(call + 4 * 14);
+  const scratch = address(call, 15) + <usize>thread * address(call, 16);
+  const panelBytes = <usize>blocks * panelBlockBytes(hasShortGroups(format), hasOffsets(format));
+  const panels = scratch + SUMS_BYTES;
+  const panelCount = <i32>((address(call, 16) - SUMS_BYTES) / panelBytes);
+  const groups = (integer(call, 5) + 7) >> 3;
+  const last = shareFirst(groups, thread + 1, threadCount);
+  for (let first = shareFirst(groups, thread, threadCount); first < last; first += panelCount) {
+    const end = min(last, first + panelCount);
+    for (let group = first; group < end; group++) {
+      const w = address(call, 3) + <usize>group * groupBytes(format, columns);
+      unpackPanel(format, w, blocks, panels + <usize>(group - first) * panelBytes, ones);
+    }
+    for (let token = 0; token < count; token += TILE_TOKENS) {
+      const tokens = min(TILE_TOKENS, count - token);
+      for (let group = first; group < end; group++) {
+        const panel = panels + <usize>(group - first) * panelBytes;
+        multiplyTile(call, panel, token, tokens, scratch);
+        for (let t = 0; t < tokens; t++) {
+          const sums = scratch + <usize>(t << 5);
+          putGroup(call, token + t, group, v128.load(sums), v128.load(sums, 16));
+        }
+      }
+    }
+  }
+}
+
+/** One copy of the loop for each shape of panel and way of summing. */
+function multiplyTile(call: usize, panel: usize, token: i32, tokens: i32, sums: usize): void {
+  const format = integer(call, 4);
+  const mode = integer(call, 13);
+  memory.fill(sums, 0, <usize>tokens << 5);
+  if (isWide(format)) {
+    if (mode == SUM_QUADS_OF_BYTES) tileOf(SUM_QUADS_OF_BYTES, true, 4, false, false, call, panel, token, tokens, sums);
+    else if (mode == SUM_QUADS) tileOf(SUM_QUADS, true, 4, false, false, call, panel, token, tokens, sums);
+    else tileOf(SUM_PAIRS, true, 4, false, false, call, panel, token, tokens, sums);
+  } else if (mode != SUM_PAIRS) {
+    if (hasShortGroups(format)) {
+      if (hasOffsets(format)) tileOf(SUM_QUADS, false, 4, true, true, call, panel, token, tokens, sums);
+      else tileOf(SUM_QUADS, false, 4, true, false, call, panel, token, tokens, sums);
+    } else if (hasOffsets(format)) tileOf(SUM_QUADS, false, 4, false, true, call, panel, token, tokens, sums);
+    else tileOf(SUM_QUADS, false, 4, false, false, call, panel, token, tokens, sums);
+  } else if (format == Q6_K) tileOf(SUM_PAIRS, false, 2, true, false, call, panel, token, tokens, sums);
+  else if (hasShortGroups(format)) {
+    if (hasOffsets(format)) tileOf(SUM_PAIRS, false, 4, true, true, call, panel, token, tokens, sums);
+    else tileOf(SUM_PAIRS, false, 4, true, false, call, panel, token, tokens, sums);
+  } else if (hasOffsets(format)) tileOf(SUM_PAIRS, false, 4, false, true, call, panel, token, tokens, sums);
+  else tileOf(SUM_PAIRS, false, 4, false, false, call, panel, token, tokens, sums);
+}
+
+@inline
+function tileOf(
+  mode: i32,
+  wide: bool,
+  pairsFit: i32,
+  shortGroups: bool,
+  offsets: bool,
+  call: usize,
+  panel: usize,
+  token: i32,
+  tokens: i32,
+  sums: usize,
+): void {
+  const blocks = integer(call, 6) >> 5;
+  const stride = address(call, 2);
+  const nibbleMask = masks(v128.load32_splat(call + 4 * 14), 15);
+  let records = address(call, 1) + <usize>token * stride;
+  const sumsEnd = sums + (<usize>tokens << 5);
+  for (let block = 0; block < blocks; block++) {
+    let record = records;
+    for (let sum = sums; sum < sumsEnd; sum += 32) {
+      let lower = v128.load(sum);
+      let upper = v128.load(sum, 16);
+      const scale = v128.load32_splat(record + RECORD_SCALE);
+      const start = offsets ? i32x4.splat(0) : v128.load32_splat(record + RECORD_SUMS);
+      let a = dotPanel(mode, wide, pairsFit, panel, record, start, nibbleMask);
+      let b = dotPanel(mode, wide, pairsFit, panel + 16, record, start, nibbleMask);
+      let scales = panel + BLOCK_QUANTS;
+      if (shortGroups) {
+        lower = f32x4.add(lower, f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(v128.load(scales), scale)));
+        upper = f32x4.add(upper, f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(v128.load(scales, 16), scale)));
+        scales += 32;
+        a = offsets ? i32x4.splat(0) : v128.load32_splat(record + RECORD_SUMS + 4);
+        b = a;
+      }
+      a = dotPanel(mode, wide, pairsFit, panel + 128, record + 16, a, nibbleMask);
+      b = dotPanel(mode, wide, pairsFit, panel + 144, record + 16, b, nibbleMask);
+      lower = f32x4.add(lower, f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(v128.load(scales), scale)));
+      upper = f32x4.add(upper, f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(v128.load(scales, 16), scale)));
+      if (offsets) {
+        const total = v128.load32_splat(record + RECORD_SUMS);
+        lower = f32x4.add(lower, f32x4.mul(v128.load(scales, 32), total));
+        upper = f32x4.add(upper, f32x4.mul(v128.load(scales, 48), total));
+        if (shortGroups) {
+          const second = v128.load32_splat(record + RECORD_SUMS + 4);
+          lower = f32x4.add(lower, f32x4.mul(v128.load(scales, 64), second));
+          upper = f32x4.add(upper, f32x4.mul(v128.load(scales, 80), second));
+        }
+      }
+      v128.store(sum, lower);
+      v128.store(sum, upper, 16);
+      record += stride;
+    }
+    panel += panelBlockBytes(shortGroups, offsets);
+    records += RECORD_BYTES;
+  }
+}
+
+/** sum + Σ over 16 columns of x · q: four rows of a panel. */
+@inline
+function dotPanel(mode: i32, wide: bool, pairsFit: i32, q: usize, x: usize, sum: v128, nibbleMask: v128): v128 {
+  const x0 = v128.load32_splat(x);
+  const x1 = v128.load32_splat(x, 4);
+  const x2 = v128.load32_splat(x, 8);
+  const x3 = v128.load32_splat(x, 12);
+  const q0 = v128.load(q);
+  const q1 = v128.load(q, 32);
+  const q2 = v128.load(q, 64);
+  const q3 = v128.load(q, 96);
+  if (wide) return dotWide(mode, sum, x0, x1, x2, x3, q0, q1, q2, q3, nibbleMask);
+  return dotNarrow(mode, pairsFit, sum, x0, x1, x2, x3, q0, q1, q2, q3);
+}

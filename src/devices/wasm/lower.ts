@@ -1,0 +1,378 @@
+/**
+ * What each op becomes on this device: one or a few calls of kernels, as words (kernels/codes.ts). Shapes are checked
+ * and addresses resolved here, once; a replayed plan does neither.
+ *
+ * Flow: Device.run or record (op, tensors) → lower (calls) → plan in shared memory → kernels/index.ts.
+ */
+import { type OpArgs, type OpName, ops } from "../../ops/index.ts";
+import type { MatmulArgs } from "../../ops/matmul.ts";
+import type { CacheArgs } from "../../ops/store.ts";
+import { CriaError } from "../../shared/errors.ts";
+import { isPacked, type TensorFormat } from "../../tensor/format.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
+import { groupLength, hasOffsets } from "../../tensor/unpack.ts";
+import type { Kernels } from "./binary.ts";
+import * as codes from "./kernels/codes.ts";
+
+/** A call of a kernel: its number and arguments, at most CALL_BYTES. */
+export type Call = Int32Array;
+
+/** What lowering needs to know of the device. */
+export interface Place {
+  readonly kernels: Kernels;
+  readonly threadCount: number;
+  /** How integer products are summed (codes.ts). */
+  readonly mode: number;
+  /** Where row 0 of a tensor in plain order starts. */
+  addressOf(tensor: Tensor): number;
+  /** Where a tensor's interleaved rows start, or undefined if its rows are in plain order. */
+  interleavedAddressOf(tensor: Tensor): number | undefined;
+  /** Bytes that any call may use while it runs. */
+  scratch(byteLength: number): number;
+}
+
+/** Bytes of panels that a thread unpacks at a time: half of a usual second cache. */
+const PANEL_BYTES = 256 << 10;
+/** Sums of a tile of tokens before a thread's panels (multiply-panels.ts). */
+const PANEL_SUMS_BYTES = 512;
+/** A block's record of activations (quantize-activations.ts). */
+const RECORD_BYTES = 48;
+/** Scratch of a thread for embed, convert and the transposed product (dequantize.ts). */
+const DEQUANTIZE_BYTES = 8 * 32 * 4 + 8 * (256 + 128);
+/** Scratch of a thread for interleave: two forms of a block. */
+const INTERLEAVE_BYTES = 512;
+/** Positions of a piece of attention (attention.ts). */
+const ATTENTION_PIECE = 64;
+/** 1 in every byte, which kernels make their masks of. */
+const ONES = 0x01010101;
+
+const FORMATS: Readonly<Record<Exclude<TensorFormat, "I32">, number>> = {
+  F32: codes.F32,
+  F16: codes.F16,
+  BF16: codes.BF16,
+  Q4_0: codes.Q4_0,
+  Q4_1: codes.Q4_1,
+  Q5_0: codes.Q5_0,
+  Q5_1: codes.Q5_1,
+  Q8_0: codes.Q8_0,
+  Q2_K: codes.Q2_K,
+  Q3_K: codes.Q3_K,
+  Q4_K: codes.Q4_K,
+  Q5_K: codes.Q5_K,
+  Q6_K: codes.Q6_K,
+  IQ4_NL: codes.IQ4_NL,
+};
+
+type Lowerings = { readonly [Name in OpName]: (place: Place, args: OpArgs[Name]) => Call[] };
+
+/** Checks a call and turns it into words. */
+export function lower<Name extends OpName>(place: Place, name: Name, args: OpArgs[Name]): Call[] {
+  ops[name].check(args);
+  return lowerings[name](place, args);
+}
+
+/** The number of a weights' format in plans. */
+export function formatCode(format: TensorFormat): number {
+  if (format === "I32") throw new CriaError("bad-input", "expected weights, but the tensor is I32");
+  return FORMATS[format];
+}
+
+/** Puts plain rows at `source` into the interleaved order at `target`. */
+export function interleaveCall(
+  source: number,
+  target: number,
+  rows: {
+    readonly rows: number;
+    readonly columns: number;
+    readonly stride: number;
+    readonly format: TensorFormat;
+  },
+  scratch: number,
+): Call {
+  return call(
+    ...[codes.INTERLEAVE, source, rows.stride, target, formatCode(rows.format), rows.rows, rows.columns],
+    ...[scratch, INTERLEAVE_BYTES],
+  );
+}
+
+/** Bytes of scratch space that `interleaveCall` needs. */
+export function interleaveScratch(threadCount: number): number {
+  return threadCount * INTERLEAVE_BYTES;
+}
+
+/** Bytes of a matrix in the interleaved order. */
+export function interleavedBytes(
+  kernels: Kernels,
+  format: TensorFormat,
+  rows: number,
+  columns: number,
+): number {
+  return Math.ceil(rows / 8) * kernels.groupBytes(formatCode(format), columns);
+}
+
+/** Bytes of a plan: a record with the count, then one for each call. */
+export function planBytes(callCount: number): number {
+  return (1 + callCount) * codes.CALL_BYTES;
+}
+
+/** Writes a plan where the kernels can walk it. */
+export function writePlan(bytes: Uint8Array, address: number, calls: readonly Call[]): void {
+  const words = new Int32Array(bytes.buffer, address, planBytes(calls.length) / 4);
+  words[0] = calls.length;
+  calls.forEach((call, index) => {
+    words.set(call, ((1 + index) * codes.CALL_BYTES) / 4);
+  });
+}
+
+const lowerings: Lowerings = {
+  embed(place, { table, tokens, y, count }) {
+    const scratch = new Scratch(place);
+    const { calls, address } = weights(place, scratch, table);
+    const dequantize = scratch.perThread(DEQUANTIZE_BYTES);
+    const { format, columns } = table;
+    return scratch.resolve(() => [
+      ...calls(),
+      call(
+        ...[
+          codes.EMBED,
+          address(),
+          formatCode(format),
+          columns,
+          place.addressOf(tokens),
+          ...rowsOf(place, y),
+        ],
+        ...[place.addressOf(count), ONES, dequantize(), DEQUANTIZE_BYTES],
+      ),
+    ]);
+  },
+  rmsNorm(place, { x, w, y, epsilon, count }) {
+    return [
+      call(
+        ...[codes.RMS_NORM, ...rowsOf(place, x), place.addressOf(w), ...rowsOf(place, y)],
+        ...[place.addressOf(count), x.columns, floatBits(epsilon)],
+      ),
+    ];
+  },
+  matmul(place, args) {
+    if (args.transposed) return multiplyTransposed(place, args);
+    return isPacked(args.w.format) ? multiplyPacked(place, args) : multiplyFloats(place, args);
+  },
+  rope(place, { x, positions, frequencies, headLength, count }) {
+    return [
+      call(
+        ...[codes.ROPE, ...rowsOf(place, x), place.addressOf(positions), place.addressOf(frequencies)],
+        ...[place.addressOf(count), x.columns, frequencies.columns, headLength],
+      ),
+    ];
+  },
+  store(place, { x, cache, count, ...where }) {
+    return [
+      call(
+        ...[codes.STORE, ...rowsOf(place, x), ...rowsOf(place, cache), ...cacheWords(place, where)],
+        ...[place.addressOf(count), x.columns],
+      ),
+    ];
+  },
+  attention(place, { q, keys, values, y, headLength, scale, window, count, ...where }) {
+    if (headLength % 4 !== 0)
+      throw new CriaError(
+        "unsupported",
+        `heads of ${headLength} channels; the CPU device needs a multiple of 4`,
+      );
+    const group = q.columns / keys.columns;
+    const scratch = new Scratch(place);
+    const bytes = Math.ceil((group * (8 + 4 * ATTENTION_PIECE)) / 64) * 64;
+    const scores = scratch.perThread(bytes);
+    return scratch.resolve(() => [
+      call(
+        ...[codes.ATTENTION, ...rowsOf(place, q), ...rowsOf(place, keys), ...rowsOf(place, values)],
+        ...[...rowsOf(place, y), ...cacheWords(place, where), place.addressOf(count)],
+        ...[keys.columns / headLength, group, headLength, floatBits(scale), window, scores(), bytes],
+      ),
+    ]);
+  },
+  swiglu(place, { gate, up, y, count }) {
+    return [
+      call(
+        ...[codes.SWIGLU, ...rowsOf(place, gate), ...rowsOf(place, up), ...rowsOf(place, y)],
+        ...[place.addressOf(count), y.columns],
+      ),
+    ];
+  },
+  crossEntropy(place, { logits, targets, y, count }) {
+    return [
+      call(
+        ...[codes.CROSS_ENTROPY, ...rowsOf(place, logits), place.addressOf(targets), ...rowsOf(place, y)],
+        ...[place.addressOf(count), logits.columns],
+      ),
+    ];
+  },
+  sample(place, { logits, seeds, ids, temperature, topK, count }) {
+    const scratch = new Scratch(place);
+    const candidates = scratch.take(4 * topK * logits.rows);
+    return scratch.resolve(() => [
+      call(
+        ...[codes.SAMPLE, ...rowsOf(place, logits), place.addressOf(seeds), ...rowsOf(place, ids)],
+        ...[place.addressOf(count), logits.columns, floatBits(temperature), topK, candidates()],
+      ),
+    ]);
+  },
+  adamW(place, { w, gradient, m, v, settings, beta1, beta2, epsilon, decay }) {
+    return [
+      call(
+        ...[codes.ADAM_W, ...rowsOf(place, w), ...rowsOf(place, gradient), ...rowsOf(place, m)],
+        ...[...rowsOf(place, v), place.addressOf(settings), w.rows, w.columns],
+        ...[floatBits(beta1), floatBits(beta2), floatBits(epsilon), floatBits(decay)],
+      ),
+    ];
+  },
+  sumSquares(place, { x, y }) {
+    return [call(codes.SUM_SQUARES, ...rowsOf(place, x), place.addressOf(y), x.rows, x.columns)];
+  },
+  copy(place, { x, rows, y, count }) {
+    return [
+      call(
+        ...[codes.COPY, ...rowsOf(place, x), place.addressOf(rows), ...rowsOf(place, y)],
+        ...[place.addressOf(count), y.columns],
+      ),
+    ];
+  },
+  fill(place, { y, value }) {
+    return [call(codes.FILL, ...rowsOf(place, y), y.rows, y.columns, floatBits(value))];
+  },
+  convert(place, { x, y }) {
+    if (y.format === "F16")
+      return [call(codes.NARROW, ...rowsOf(place, x), ...rowsOf(place, y), x.rows, x.columns)];
+    const scratch = new Scratch(place);
+    const { calls, address } = weights(place, scratch, x);
+    const dequantize = scratch.perThread(DEQUANTIZE_BYTES);
+    return scratch.resolve(() => [
+      ...calls(),
+      call(
+        ...[codes.CONVERT, address(), formatCode(x.format), x.rows, x.columns, ...rowsOf(place, y)],
+        ...[ONES, dequantize(), DEQUANTIZE_BYTES],
+      ),
+    ]);
+  },
+};
+
+function multiplyPacked(place: Place, args: MatmulArgs): Call[] {
+  const { x, w, y, count } = args;
+  const blocks = w.columns / 32;
+  const recordStride = blocks * RECORD_BYTES;
+  const shortGroups = groupLength(w.format) === 16;
+  const groupScales = 32 * (shortGroups ? 2 : 1) * (hasOffsets(w.format) ? 2 : 1);
+  const panelBytes = blocks * (256 + groupScales);
+  const threadBytes = PANEL_SUMS_BYTES + panelBytes * Math.max(1, Math.floor(PANEL_BYTES / panelBytes));
+  const scratch = new Scratch(place);
+  const { calls, address } = weights(place, scratch, w);
+  const records = scratch.take(x.rows * recordStride);
+  const panels = scratch.perThread(threadBytes);
+  const format = formatCode(w.format);
+  return scratch.resolve(() => [
+    ...calls(),
+    call(
+      ...[codes.QUANTIZE_ACTIVATIONS, ...rowsOf(place, x), records(), recordStride, place.addressOf(count)],
+      ...[w.columns, place.kernels.biasOf(format), Number(shortGroups)],
+    ),
+    call(
+      ...[codes.MULTIPLY_PACKED, records(), recordStride, address(), format, w.rows, w.columns],
+      ...[...rowsOf(place, y), ...outputWords(place, args), place.mode, ONES, panels(), threadBytes],
+    ),
+  ]);
+}
+
+function multiplyFloats(place: Place, args: MatmulArgs): Call[] {
+  const { x, w, y } = args;
+  const scratch = new Scratch(place);
+  const { calls, address } = weights(place, scratch, w);
+  return scratch.resolve(() => [
+    ...calls(),
+    call(
+      ...[codes.MULTIPLY_FLOATS, ...rowsOf(place, x), address(), formatCode(w.format), w.rows, w.columns],
+      ...[...rowsOf(place, y), ...outputWords(place, args)],
+    ),
+  ]);
+}
+
+function multiplyTransposed(place: Place, args: MatmulArgs): Call[] {
+  const { x, w, y } = args;
+  const scratch = new Scratch(place);
+  const { calls, address } = weights(place, scratch, w);
+  const dequantize = scratch.perThread(DEQUANTIZE_BYTES);
+  return scratch.resolve(() => [
+    ...calls(),
+    call(
+      ...[codes.MULTIPLY_TRANSPOSED, ...rowsOf(place, x), address(), formatCode(w.format), w.rows, w.columns],
+      ...[...rowsOf(place, y), ...outputWords(place, args), 0, ONES, dequantize(), DEQUANTIZE_BYTES],
+    ),
+  ]);
+}
+
+/**
+ * A matrix of weights in the interleaved order. Weights that were not loaded with `loadWeight`, as those that training
+ * changes, are put in order before each use: a pass over them that many rows of x outweigh.
+ */
+function weights(
+  place: Place,
+  scratch: Scratch,
+  w: Tensor,
+): { readonly calls: () => Call[]; readonly address: () => number } {
+  const interleaved = place.interleavedAddressOf(w);
+  if (interleaved !== undefined) return { calls: () => [], address: () => interleaved };
+  const target = scratch.take(interleavedBytes(place.kernels, w.format, w.rows, w.columns));
+  const steps = scratch.take(interleaveScratch(place.threadCount));
+  return { calls: () => [interleaveCall(place.addressOf(w), target(), w, steps())], address: target };
+}
+
+/** residual, its stride, count and α: words 9 to 12 of every product. */
+function outputWords(place: Place, { residual, scale = 1, count }: MatmulArgs): number[] {
+  const words = residual ? rowsOf(place, residual) : [0, 0];
+  return [...words, place.addressOf(count), floatBits(scale)];
+}
+
+function cacheWords(place: Place, { positions, sequences, pages, pageLength }: CacheArgs): number[] {
+  return [place.addressOf(positions), place.addressOf(sequences), ...rowsOf(place, pages), pageLength];
+}
+
+function rowsOf(place: Place, tensor: Tensor): [address: number, stride: number] {
+  return [place.addressOf(tensor), tensor.stride];
+}
+
+/** Parts of the scratch space: all sizes are known before the first address is. */
+class Scratch {
+  readonly #place: Place;
+  #byteLength = 0;
+  #start = 0;
+
+  constructor(place: Place) {
+    this.#place = place;
+  }
+
+  take(byteLength: number): () => number {
+    const offset = this.#byteLength;
+    this.#byteLength += Math.ceil(byteLength / 64) * 64;
+    return () => this.#start + offset;
+  }
+
+  perThread(byteLength: number): () => number {
+    return this.take(byteLength * this.#place.threadCount);
+  }
+
+  resolve(body: () => Call[]): Call[] {
+    this.#start = this.#place.scratch(this.#byteLength);
+    return body();
+  }
+}
+
+function call(...words: number[]): Call {
+  return Int32Array.from(words);
+}
+
+const floats = new Float32Array(1);
+const bits = new Int32Array(floats.buffer);
+
+function floatBits(value: number): number {
+  floats[0] = value;
+  return bits[0];
+}

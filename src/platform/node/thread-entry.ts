@@ -1,0 +1,10 @@
+/** What a worker of the CPU device runs in Node. */
+import { parentPort } from "node:worker_threads";
+import { createThreadBody } from "../../devices/wasm/threads.ts";
+
+const port = parentPort;
+if (port)
+  port.on(
+    "message",
+    createThreadBody((message) => port.postMessage(message)),
+  );

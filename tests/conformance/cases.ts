@@ -1,0 +1,297 @@
+/**
+ * What every op is tried with, on every device: one table of cases per op. A new op does not compile without one.
+ */
+import type { OpArgs, OpName } from "../../src/ops/index.ts";
+import { isPacked, type TensorFormat, tensorFormats } from "../../src/tensor/format.ts";
+import { columnView, type Tensor } from "../../src/tensor/tensor.ts";
+import type { Place } from "./place.ts";
+
+export interface Setup<Name extends OpName> {
+  readonly args: OpArgs[Name];
+  /** What the op writes. */
+  readonly outputs: readonly Tensor[];
+}
+
+export interface Case<Name extends OpName> {
+  readonly name: string;
+  setup(place: Place): Promise<Setup<Name>>;
+}
+
+const weightFormats: readonly TensorFormat[] = tensorFormats.filter((format) => format !== "I32");
+
+/** A case of an op that has one output, `y`. */
+function simple<Name extends OpName>(
+  name: string,
+  args: (
+    place: Place,
+  ) => (OpArgs[Name] & { readonly y: Tensor }) | Promise<OpArgs[Name] & { readonly y: Tensor }>,
+): Case<Name> {
+  return {
+    name,
+    async setup(place) {
+      const made = await args(place);
+      return { args: made, outputs: [made.y] };
+    },
+  };
+}
+
+/** Columns that any packed format can have. */
+function columnsFor(format: TensorFormat, blocks: number): number {
+  return isPacked(format) ? 256 * blocks : 20 * blocks + 1;
+}
+
+function embedCase(format: TensorFormat): Case<"embed"> {
+  return simple(`table of ${format}`, async (place) => {
+    const columns = columnsFor(format, 2);
+    const table = await place.weights(format, [21], columns, 1);
+    return {
+      table,
+      tokens: place.ints([20, 0, 7, 8, 8]),
+      y: place.output(5, columns),
+      count: place.count(4),
+    };
+  });
+}
+
+interface Product {
+  readonly format: TensorFormat;
+  readonly rows: number;
+  readonly parts: readonly number[];
+  readonly columns: number;
+}
+
+function matmulCase({ format, rows, parts, columns }: Product): Case<"matmul"> {
+  const outputs = parts.reduce((sum, part) => sum + part, 0);
+  return simple(`${rows} × [${parts.join(" + ")}, ${columns}] ${format}`, async (place) => ({
+    x: place.random(rows, columns, 2),
+    w: await place.weights(format, parts, columns, 3),
+    y: place.output(rows, outputs),
+    count: place.count(rows),
+  }));
+}
+
+const matmulCases: readonly Case<"matmul">[] = [
+  ...weightFormats.flatMap((format) => {
+    const columns = columnsFor(format, 2);
+    return [
+      matmulCase({ format, rows: 1, parts: [24], columns }),
+      matmulCase({ format, rows: 7, parts: [5, 10, 4], columns }),
+      matmulCase({ format, rows: 37, parts: [16], columns: columnsFor(format, 5) }),
+    ];
+  }),
+  simple("weights in the file's order, with residual and scale", (place) => ({
+    x: place.random(3, 64, 4),
+    w: place.plainWeights("Q4_0", 20, 64, 5),
+    y: place.output(3, 20),
+    residual: place.random(3, 20, 6),
+    scale: 0.5,
+    count: place.count(3),
+  })),
+  simple("into its own residual, inside a wider matrix, fewer rows than there is room for", async (place) => {
+    const y = columnView(place.random(9, 40, 7), 4, 21);
+    const x = columnView(place.random(9, 100, 8), 33, 64);
+    return { x, w: await place.weights("Q4_1", [21], 64, 9), y, residual: y, count: place.count(6) };
+  }),
+  simple("activations that are all zero", async (place) => ({
+    x: place.random(1, 64, 4, 0),
+    w: await place.weights("Q8_0", [8], 64, 5),
+    y: place.output(1, 8),
+    count: place.count(1),
+  })),
+  simple("no rows", async (place) => ({
+    x: place.random(2, 64, 4),
+    w: await place.weights("Q8_0", [8], 64, 5),
+    y: place.output(2, 8),
+    count: place.count(0),
+  })),
+  ...weightFormats.map((format) =>
+    simple<"matmul">(`transposed ${format}`, async (place) => {
+      const columns = columnsFor(format, 1);
+      const w = await place.weights(format, [13], columns, 10);
+      const residual = place.random(5, columns, 11);
+      const y = place.output(5, columns);
+      return {
+        x: place.random(5, 13, 12),
+        w,
+        y,
+        residual,
+        scale: 2,
+        transposed: true,
+        count: place.count(5),
+      };
+    }),
+  ),
+];
+
+/** Rows of three sequences, whose pages lie here and there. */
+function cacheArgs(place: Place, positions: readonly number[], sequences: readonly number[]) {
+  return {
+    positions: place.ints(positions),
+    sequences: place.ints(sequences),
+    pages: place.ints([5, 2, 9, 0, 3, 1, 11, 8, 4, 6, 10, 7], 3),
+    pageLength: 8,
+  };
+}
+
+function attentionCase(
+  name: string,
+  heads: number,
+  kvHeads: number,
+  headLength: number,
+  window = 0,
+): Case<"attention"> {
+  return simple(name, (place) => {
+    const cells = 12 * 8;
+    const positions = [0, 3, 7, 8, 31, 20, 15];
+    return {
+      q: place.random(8, heads * headLength, 13),
+      keys: place.plainWeights("F16", cells, kvHeads * headLength, 14),
+      values: place.plainWeights("F16", cells, kvHeads * headLength, 15),
+      y: place.output(8, heads * headLength),
+      headLength,
+      scale: 4 / Math.sqrt(headLength),
+      window,
+      ...cacheArgs(place, positions, [0, 1, 2, 0, 1, 2, 2]),
+      count: place.count(positions.length),
+    };
+  });
+}
+
+function longAttentionCase(): Case<"attention"> {
+  return simple("a long text in pages of 64", (place) => ({
+    q: place.random(2, 4 * 64, 16, 3),
+    keys: place.plainWeights("F16", 256, 2 * 64, 17),
+    values: place.plainWeights("F16", 256, 2 * 64, 18),
+    y: place.output(2, 4 * 64),
+    headLength: 64,
+    scale: 1 / 8,
+    window: 0,
+    positions: place.ints([255, 130]),
+    sequences: place.ints([0, 0]),
+    pages: place.ints([3, 0, 2, 1]),
+    pageLength: 64,
+    count: place.count(2),
+  }));
+}
+
+function sampleCase(temperature: number, topK: number): Case<"sample"> {
+  return {
+    name: `temperature ${temperature}, best ${topK}`,
+    async setup(place) {
+      const ids = place.output(6, 1, "I32");
+      // Few different values, so that ties are met.
+      const logits = place.random(6, 101, 19).memory;
+      const values = new Float32Array((await place.device.read(logits)).buffer).map((x) => Math.round(8 * x));
+      const args = { logits: place.floats(values, 6), seeds: place.ints([1, 2, 3, -4, 5, 6]), ids };
+      return { args: { ...args, temperature, topK, count: place.count(6) }, outputs: [ids] };
+    },
+  };
+}
+
+export const cases: { readonly [Name in OpName]: readonly Case<Name>[] } = {
+  embed: weightFormats.map(embedCase),
+  rmsNorm: [4, 64, 101].map((columns) =>
+    simple(`${columns} columns`, (place) => ({
+      x: place.random(5, columns, 20, 3),
+      w: place.random(1, columns, 21),
+      y: place.output(5, columns),
+      epsilon: 1e-5,
+      count: place.count(4),
+    })),
+  ),
+  matmul: matmulCases,
+  rope: [
+    [8, 4],
+    [64, 32],
+    [16, 3],
+  ].map(([headLength, pairs]) =>
+    simple(`${pairs} pairs in heads of ${headLength}`, (place) => {
+      const x = columnView(place.random(6, 5 * headLength, 22), headLength, 3 * headLength);
+      const frequencies = place.floats(
+        Float32Array.from({ length: pairs }, (_, i) => 10000 ** (-i / pairs)),
+        1,
+      );
+      const positions = place.ints([0, 1, 2, 511, 4095, 131071]);
+      return { x, y: x, positions, frequencies, headLength, count: place.count(6) };
+    }),
+  ),
+  store: [
+    {
+      name: "rows of several sequences, with subnormal, large and infinite values",
+      async setup(place) {
+        const cache = place.output(96, 12, "F16");
+        const values = [1e-8, -3e-6, 6e-5, 65519, 65520, -1e9, 0, -0, 0.1, 1 / 3, 2049, 2051];
+        const x = place.floats(
+          Float32Array.from({ length: 48 }, (_, i) => values[i % 12] * (1 + Math.floor(i / 12))),
+          4,
+        );
+        const where = cacheArgs(place, [31, 0, 8, 9], [2, 1, 0, 0]);
+        return { args: { x, cache, ...where, count: place.count(4) }, outputs: [cache] };
+      },
+    },
+  ],
+  attention: [
+    attentionCase("one key/value head for each query head", 3, 3, 8),
+    attentionCase("grouped queries", 6, 2, 16),
+    attentionCase("one key/value head for all", 4, 1, 4),
+    attentionCase("a window", 4, 2, 8, 6),
+    longAttentionCase(),
+  ],
+  swiglu: [3, 64, 130].map((columns) =>
+    simple(`${columns} columns`, (place) => {
+      const both = place.random(5, 2 * columns, 23, 30);
+      const [gate, up] = [columnView(both, 0, columns), columnView(both, columns, columns)];
+      return { gate, up, y: place.output(5, columns), count: place.count(5) };
+    }),
+  ),
+  crossEntropy: [3, 100, 32001].map((columns) =>
+    simple(`vocabulary of ${columns}`, (place) => ({
+      logits: place.random(3, columns, 24, 20),
+      targets: place.ints([0, 2, 1]),
+      y: place.output(3, 1),
+      count: place.count(3),
+    })),
+  ),
+  sample: [sampleCase(0, 1), sampleCase(0.8, 40), sampleCase(1.5, 1), sampleCase(1, 101)],
+  adamW: [
+    {
+      name: "a step",
+      async setup(place) {
+        const [w, gradient, m] = [25, 26, 27].map((seed) => place.random(3, 10, seed));
+        const v = place.floats(
+          Float32Array.from({ length: 30 }, (_, i) => 0.01 * i),
+          3,
+        );
+        const settings = place.floats(Float32Array.of(0.01, 0.7, 0.1, 0.05), 1);
+        const constants = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, decay: 0.1 };
+        return { args: { w, gradient, m, v, settings, ...constants }, outputs: [w, m, v] };
+      },
+    },
+  ],
+  sumSquares: [
+    simple("added to what was there", (place) => ({
+      x: place.random(7, 33, 28),
+      y: place.floats(Float32Array.of(5), 1),
+    })),
+  ],
+  copy: [
+    simple("some rows of many", (place) => ({
+      x: place.random(9, 20, 29),
+      rows: place.ints([8, 0, 3]),
+      y: place.output(3, 20),
+      count: place.count(3),
+    })),
+  ],
+  fill: [
+    simple("part of a matrix", (place) => ({ y: columnView(place.random(4, 9, 30), 2, 5), value: -1.5 })),
+  ],
+  convert: [
+    ...weightFormats.map((format) =>
+      simple<"convert">(`${format} to F32`, async (place) => {
+        const columns = columnsFor(format, 2);
+        return { x: await place.weights(format, [11], columns, 31), y: place.output(11, columns) };
+      }),
+    ),
+    simple("F32 to F16", (place) => ({ x: place.random(5, 33, 32, 300), y: place.output(5, 33, "F16") })),
+  ],
+};

@@ -1,0 +1,47 @@
+/** The CPU device against the reference device, op by op. */
+import { afterAll, describe, expect, it } from "vitest";
+import { sourceHash } from "../../scripts/build-wasm.ts";
+import { createWasmDevice } from "../../src/devices/wasm/device.ts";
+import { SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES } from "../../src/devices/wasm/kernels/codes.ts";
+import { sourceHash as builtFrom } from "../../src/devices/wasm/kernels.generated.ts";
+import { startThread } from "../../src/platform/node/threads.ts";
+import {
+  allCases,
+  expectEqualToReference,
+  expectOneRowEqualsMany,
+  expectRecordedEqualsEager,
+  runCase,
+} from "./harness.ts";
+
+const device = await createWasmDevice();
+afterAll(() => device.dispose());
+
+it("is built from its sources (npm run build:wasm)", () => {
+  expect(builtFrom).toBe(sourceHash());
+});
+
+describe.each(allCases)("$op: $name", ({ op, name }) => {
+  it("equals the reference", () => expectEqualToReference(device, op, name));
+  it("recorded equals eager", () => expectRecordedEqualsEager(device, op, name));
+  it("one row equals many", () => expectOneRowEqualsMany(device, op, name));
+});
+
+describe.each([1, 2, 4])("%i worker threads", async (threadCount) => {
+  const threaded = await createWasmDevice({ startThread, threadCount });
+  afterAll(() => threaded.dispose());
+
+  it.each(allCases)("give the same bits: $op: $name", async ({ op, name }) => {
+    expect(await runCase(threaded, op, name)).toEqual(await runCase(device, op, name));
+  });
+});
+
+describe.each([SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES])("summing in way %i", async (mode) => {
+  const other = await createWasmDevice({ mode }).catch(() => undefined);
+  if (!other) console.log(`skipped: this processor does not sum exactly in way ${mode}`);
+  afterAll(() => other?.dispose());
+
+  const products = allCases.filter(({ op }) => op === "matmul");
+  it.skipIf(!other).each(products)("gives the same bits: $name", async ({ op, name }) => {
+    if (other) expect(await runCase(other, op, name)).toEqual(await runCase(device, op, name));
+  });
+});
