@@ -1,4 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -47,6 +49,41 @@ test("--json is one object that agrees", async () => {
   expect(total).toBe(weights + cache + buffers);
   const bytes = description.tensors.reduce((sum: number, tensor: { bytes: number }) => sum + tensor.bytes, 0);
   expect(weights).toBe(bytes);
+});
+
+test("a file on a server is looked at without downloading it", async () => {
+  // A small header, and 20 MB that nobody should ask for.
+  const header = readFileSync(model);
+  const length = 20_000_000;
+  const server = createServer((request, response) => {
+    const [, first, last] = (/^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "") ?? []).map(Number);
+    const bytes = Buffer.alloc(Math.min(last, length - 1) - first + 1);
+    header.subarray(first).copy(bytes);
+    response
+      .writeHead(206, { "content-range": `bytes ${first}-${first + bytes.length - 1}/${length}` })
+      .end(bytes);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/folder/tiny.gguf`;
+    const { code, stdout, stderr } = await runCria(["inspect", url, "--json"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(JSON.parse(stdout)).toMatchObject({
+      path: url,
+      architecture: "llama",
+      bytes: length,
+      problems: [],
+    });
+    expect(JSON.parse(stdout).fetchedBytes).toBeLessThan(2_000_000);
+    const offline = await runCria(["inspect", url, "--offline"]);
+    expect(offline).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: expect.stringContaining("--offline is on"),
+    });
+  } finally {
+    server.close();
+  }
 });
 
 test("another architecture is shown as far as it is understood", async () => {

@@ -2,10 +2,10 @@
 import { type Command, Option } from "commander";
 import { describeModel } from "../inspect/describe.ts";
 import { metadataLines, reportJson, reportLines, tensorLines } from "../inspect/report.ts";
+import { locateModel } from "../locate-model.ts";
 import { integer } from "../number-arguments.ts";
 import { addModelOptions, given, type ModelFlags, requireModel } from "../options.ts";
 import { formatBytes } from "../quantities.ts";
-import { locateModel } from "../remote-files.ts";
 import { errorColors, notice, outputColors, writeJson, writeLine } from "../terminal.ts";
 
 interface Flags extends ModelFlags {
@@ -44,7 +44,6 @@ export function addInspectCommand(program: Command): void {
       writeLine(reportLines(description));
       if (flags.metadata) writeLine(`\n${metadataLines(description)}`);
       if (flags.tensors) writeLine(`\n${tensorLines(description)}`);
-      if (fetched !== undefined)
-        notice(errorColors.dim(`${formatBytes(fetched)} of ${formatBytes(description.bytes)} fetched`));
+      if (fetched !== undefined) notice(errorColors.dim(`${formatBytes(fetched)} fetched`));
     });
 }

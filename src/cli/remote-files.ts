@@ -1,0 +1,52 @@
+/**
+ * Files on a web server behind the interface that readers of model files use: opened by ranges, never downloaded.
+ *
+ * Flow: `https://…` → remoteFiles → openTensorFile → inspect.
+ */
+import type { ByteSource, FileSystem } from "../files/byte-source.ts";
+import { openUrl, type UrlOptions, type UrlSource } from "../files/url-source.ts";
+import { CriaError } from "../shared/errors.ts";
+
+export interface RemoteFiles extends FileSystem {
+  /** How many bytes have come from the server so far. */
+  fetchedBytes(): number;
+}
+
+/** Files by their addresses. `exists` asks the server unless `known` lists what there is. */
+export function remoteFiles(options: UrlOptions, known?: ReadonlySet<string>): RemoteFiles {
+  // One source an address: whether a file exists is told by fetching its start, which is then read.
+  const sources = new Map<string, UrlSource>();
+  const open = async (url: string): Promise<ByteSource> => {
+    const source = sources.get(url) ?? (await openUrl(url, options));
+    sources.set(url, source);
+    return {
+      name: source.name,
+      byteLength: source.byteLength,
+      read: (byteOffset, byteLength) => source.read(byteOffset, byteLength),
+      async close() {},
+    };
+  };
+  return {
+    open,
+    async create(url) {
+      throw new CriaError("unsupported", `${url}: files on a server cannot be written`);
+    },
+    async list() {
+      return undefined;
+    },
+    async exists(url) {
+      if (known) return known.has(url);
+      try {
+        await open(url);
+        return true;
+      } catch (error) {
+        if (error instanceof CriaError && error.code === "not-found") return false;
+        throw error;
+      }
+    },
+    join: (folder, ...names) => [folder.replace(/\/$/, ""), ...names].join("/"),
+    folderOf: (url) => url.replace(/[?#].*$/, "").replace(/\/[^/]*$/, ""),
+    baseName: (url) => url.replace(/[?#].*$/, "").replace(/^.*\//, ""),
+    fetchedBytes: () => [...sources.values()].reduce((sum, source) => sum + source.fetchedBytes, 0),
+  };
+}
