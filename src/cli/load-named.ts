@@ -1,4 +1,4 @@
-/** Loads the model that the flags name, with a bar while weights come in. */
+/** Loads the model that the flags name, with a bar while it is downloaded or read. */
 import type { Command } from "commander";
 import type { Model } from "../generate/model.ts";
 import { load } from "../node.ts";
@@ -10,7 +10,8 @@ export async function loadNamed(
   flags: RunFlags & { readonly chatTemplate?: string },
 ): Promise<Model> {
   const source = requireModel(command, flags.model);
-  const bar = new ProgressBar("Loading");
+  const downloading = new ProgressBar("Downloading");
+  const loading = new ProgressBar("Loading");
   try {
     return await load(source, {
       ...given({
@@ -19,9 +20,11 @@ export async function loadNamed(
         contextLength: flags.ctxSize,
         offline: flags.offline,
       }),
-      onProgress: ({ loadedBytes, totalBytes }) => bar.update(loadedBytes, totalBytes),
+      onDownload: ({ receivedBytes, totalBytes }) => downloading.update(receivedBytes, totalBytes),
+      onProgress: ({ loadedBytes, totalBytes }) => loading.update(loadedBytes, totalBytes),
     });
   } finally {
-    bar.end();
+    downloading.end();
+    loading.end();
   }
 }
