@@ -6,11 +6,15 @@
  *   for await (const piece of model.chat([{ role: "user", content: "Hello!" }])) process.stdout.write(piece);
  */
 import { createReferenceDevice } from "./devices/reference/device.ts";
+import { createWasmDevice } from "./devices/wasm/device.ts";
 import { type LoadModelOptions, loadModel } from "./generate/load-model.ts";
 import type { Model } from "./generate/model.ts";
 import { nodeFiles } from "./platform/node/file-system.ts";
 import { hashFiles } from "./platform/node/hash.ts";
 import { type ResolveOptions, resolveModel } from "./platform/node/hub/resolve.ts";
+import { startThread, threadLimit } from "./platform/node/threads.ts";
+import { CriaError } from "./shared/errors.ts";
+import type { Device } from "./tensor/device.ts";
 
 export { type PerplexityOptions, type PerplexityResult, perplexity } from "./evaluate/perplexity.ts";
 export type { ChatMessage } from "./generate/chat-format/messages.ts";
@@ -21,7 +25,14 @@ export type { SamplingOptions } from "./generate/sampler.ts";
 export { CriaError, type CriaErrorCode } from "./shared/errors.ts";
 export type { Tokenizer } from "./tokenizer/tokenizer.ts";
 
-export interface LoadOptions extends LoadModelOptions, ResolveOptions {}
+export interface LoadOptions extends LoadModelOptions, ResolveOptions {
+  /** Where to compute: "wasm" (the CPU, fast) or "reference" (plain TypeScript). Default: wasm where it runs. */
+  readonly device?: "wasm" | "reference";
+  /** Threads of the wasm device. Default: those of the machine, at most 8. */
+  readonly threads?: number;
+  /** Told once when the machine lacks what the wasm device needs, so that the slow reference device is used. */
+  readonly onNotice?: (message: string) => void;
+}
 
 /**
  * Loads a model from a path (a file, or a folder of one), or by name from the Hugging Face hub: `hf:user/repo:QUANT`,
@@ -31,5 +42,22 @@ export interface LoadOptions extends LoadModelOptions, ResolveOptions {}
  */
 export async function load(source: string, options: LoadOptions = {}): Promise<Model> {
   const path = await resolveModel(source, options);
-  return loadModel(path, { files: nodeFiles, createDevice: createReferenceDevice, hashFiles }, options);
+  return loadModel(path, { files: nodeFiles, createDevice: () => createDevice(options), hashFiles }, options);
+}
+
+/** More threads than this seldom help: a token waits for the slowest at every op. */
+const MOST_THREADS = 8;
+
+async function createDevice({ device, threads, onNotice }: LoadOptions): Promise<Device> {
+  const threadCount = threads ?? Math.min(threadLimit(), MOST_THREADS);
+  if (!(Number.isInteger(threadCount) && threadCount >= 1 && threadCount <= 64))
+    throw new CriaError("bad-input", `threads is ${threadCount}; expected an integer from 1 to 64`);
+  if (device === "reference") return createReferenceDevice();
+  try {
+    return await createWasmDevice({ startThread, threadCount });
+  } catch (error) {
+    if (device === "wasm" || !(error instanceof CriaError && error.code === "unsupported")) throw error;
+    onNotice?.(`${error.message}; computing in plain TypeScript, which is about thirty times slower`);
+    return createReferenceDevice();
+  }
 }
