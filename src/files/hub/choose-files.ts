@@ -43,7 +43,7 @@ export function chooseFiles(files: readonly string[], quantization?: string): st
     return withSettings(sorted, partsOf(sorted, first));
   }
   const checkpoints = sorted.filter((file) => /^consolidated\.\d+\.pth$/.test(file));
-  if (checkpoints.length > 0)
+  if (checkpoints[0] === "consolidated.00.pth")
     return [...checkpoints, ...sorted.filter((file) => file === "params.json" || file === "tokenizer.model")];
   throw notFound("no .gguf, .safetensors or consolidated.00.pth file", sorted);
 }
