@@ -1,0 +1,93 @@
+/** A whole model on the CPU device: the same bits in steps of any size and with any number of threads. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createReferenceDevice } from "../../src/devices/reference/device.ts";
+import { createWasmDevice, type WasmDeviceOptions } from "../../src/devices/wasm/device.ts";
+import type { Thread } from "../../src/devices/wasm/threads.ts";
+import { Engine, type Sequence } from "../../src/generate/engine.ts";
+import { loadWeights } from "../../src/model/load.ts";
+import { modelWeights } from "../../src/model/weights.ts";
+import { startThread } from "../../src/platform/node/threads.ts";
+import type { Device } from "../../src/tensor/device.ts";
+import { matricesFile, naiveLogits, randomMatrices, smallConfig } from "../random-model.ts";
+
+const matrices = randomMatrices(smallConfig, 11, false);
+const ids = Array.from({ length: 70 }, (_, i) => (i * 29 + 7) % smallConfig.vocabularySize);
+
+async function openEngine(device: Device): Promise<Engine> {
+  const weights = await loadWeights(device, smallConfig, modelWeights(matricesFile(matrices), smallConfig));
+  return new Engine(device, smallConfig, weights, { contextLength: 160, sequenceCount: 2 });
+}
+
+async function allLogits(sequence: Sequence, tokens: readonly number[]): Promise<number[][]> {
+  const rows: number[][] = [];
+  await sequence.append(tokens, "all", { onLogits: (logits) => rows.push([...logits]) });
+  return rows;
+}
+
+const settings: readonly [string, WasmDeviceOptions][] = [
+  ["the caller's thread", {}],
+  ["one worker", { startThread, threadCount: 1 }],
+  ["two workers", { startThread, threadCount: 2 }],
+  ["four workers", { startThread, threadCount: 4 }],
+];
+
+let expected: number[][];
+beforeAll(async () => {
+  const engine = await openEngine(await createWasmDevice());
+  expected = await allLogits(engine.createSequence(), ids);
+  engine.dispose();
+});
+
+it("equals the plain forward pass and the reference device", async () => {
+  const engine = await openEngine(createReferenceDevice());
+  const reference = await allLogits(engine.createSequence(), ids);
+  for (const [t, row] of naiveLogits(smallConfig, matrices, ids).entries())
+    for (const [i, value] of row.entries()) {
+      expect(Math.abs(expected[t][i] - value)).toBeLessThan(2e-3);
+      expect(Math.abs(expected[t][i] - reference[t][i])).toBeLessThan(1e-3);
+    }
+});
+
+describe.each(settings)("on %s", (_, options) => {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await openEngine(await createWasmDevice(options));
+  });
+  afterAll(() => engine.dispose());
+
+  it("gives the same bits in one step and in many, beside another sequence", async () => {
+    const other = engine.createSequence();
+    await other.append(ids.slice(3, 50), "none");
+    const sequence = engine.createSequence();
+    const rows: number[][] = [];
+    let first = 0;
+    for (const length of [1, 19, 1, 2, 40, 7]) {
+      rows.push(...(await allLogits(sequence, ids.slice(first, first + length))));
+      await other.append(ids.slice(0, 1), "none");
+      first += length;
+    }
+    expect(rows).toEqual(expected);
+  });
+});
+
+describe("a worker that dies", () => {
+  it("rejects what waits for it and everything after", async () => {
+    const threads: Thread[] = [];
+    const device = await createWasmDevice({
+      threadCount: 2,
+      startThread: () => {
+        const thread = startThread();
+        threads.push(thread);
+        return thread;
+      },
+    });
+    const memory = device.allocate(64);
+    threads[1].terminate();
+    const y = { memory, byteOffset: 0, rows: 1, columns: 16, stride: 64, format: "F32" } as const;
+    device.run("fill", { y, value: 1 });
+    await expect(device.read(memory)).rejects.toMatchObject({ code: "device-lost" });
+    await expect(device.read(memory)).rejects.toMatchObject({ code: "device-lost" });
+    device.dispose();
+    await expect(device.read(memory)).rejects.toMatchObject({ code: "disposed" });
+  });
+});
