@@ -1,5 +1,7 @@
 /** pull, list, inspect and generate by name, against a small server that answers as the hub does. */
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -7,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { writeTinyModel } from "../tiny-model.ts";
-import { type Ran, runCria } from "./run-cria.ts";
+import { mainPath, type Ran, runCria, testEnvironment } from "./run-cria.ts";
 
 const commit = "0123456789abcdef0123456789abcdef01234567";
 const repo = "someone/tiny-GGUF";
@@ -17,6 +19,9 @@ let folder: string;
 let content: Buffer;
 let server: Server;
 let endpoint: string;
+/** The server sends this much of the file and then nothing more. */
+let stallAfter = Number.POSITIVE_INFINITY;
+const ranges: (string | undefined)[] = [];
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "cria-hub-"));
   const path = join(folder, "tiny.gguf");
@@ -40,7 +45,9 @@ beforeAll(async () => {
       const end = Math.min(last || content.length - 1, content.length - 1);
       const range = { "content-range": `bytes ${first}-${end}/${content.length}` };
       response.writeHead(request.headers.range ? 206 : 200, request.headers.range ? range : {});
-      response.end(content.subarray(first, end + 1));
+      ranges.push(request.headers.range);
+      if (end - first < stallAfter) response.end(content.subarray(first, end + 1));
+      else response.write(content.subarray(first, first + stallAfter));
     } else response.writeHead(404).end();
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -88,6 +95,29 @@ test("inspect looks at a model on the hub without downloading it", async () => {
     stdout: "",
     stderr: expect.stringContaining("no models"),
   });
+});
+
+test("Ctrl-C leaves what has come, list says so, and the next pull goes on from there", async () => {
+  stallAfter = 100_000;
+  const environment = {
+    ...testEnvironment(),
+    HF_ENDPOINT: endpoint,
+    HF_HOME: join(folder, "cut"),
+    HF_TOKEN: "",
+  };
+  const child = spawn(process.execPath, [mainPath, "pull", `hf:${repo}`], { env: environment });
+  const ended = once(child, "close");
+  await once(child.stderr, "data");
+  await expect
+    .poll(async () => (await run("cut", "list")).stdout, { timeout: 20_000 })
+    .toContain("unfinished");
+  child.kill("SIGINT");
+  expect(await ended).toEqual([130, null]);
+  stallAfter = Number.POSITIVE_INFINITY;
+  const pulled = await run("cut", "pull", `hf:${repo}`);
+  expect(pulled.code).toBe(0);
+  expect(readFileSync(pulled.stdout.trimEnd())).toEqual(content);
+  expect(ranges.at(-1)).toMatch(/^bytes=[1-9]/);
 });
 
 test("what is not there, and what is not here when offline", async () => {

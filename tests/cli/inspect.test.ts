@@ -79,7 +79,7 @@ test("a file on a server is looked at without downloading it", async () => {
     expect(offline).toMatchObject({
       code: 1,
       stdout: "",
-      stderr: expect.stringContaining("--offline is on"),
+      stderr: expect.stringContaining("offline mode is on"),
     });
   } finally {
     server.close();

@@ -4,9 +4,12 @@ import { once } from "node:events";
 import { stripVTControlCharacters } from "node:util";
 import { mainPath, testEnvironment } from "./run-cria.ts";
 
+/** Of util-linux; others of this name take other arguments. */
+const SCRIPT = "script";
+
 /** Whether this machine can play a terminal; says so when not. */
 export function hasPseudoTerminal(): boolean {
-  const { stdout } = spawnSync("script", ["--version"], { encoding: "utf8" });
+  const { stdout } = spawnSync(SCRIPT, ["--version"], { encoding: "utf8" });
   if (stdout?.includes("util-linux")) return true;
   console.warn("skipped: a terminal is played by `script` of util-linux, which is not here");
   return false;
@@ -22,7 +25,7 @@ export class PseudoTerminal {
     const quoted = [process.execPath, mainPath, ...commandLine].map(
       (word) => `'${word.replaceAll("'", "'\\\\''")}'`,
     );
-    this.#child = spawn("script", ["-qec", quoted.join(" "), "/dev/null"], {
+    this.#child = spawn(SCRIPT, ["-qec", quoted.join(" "), "/dev/null"], {
       env: { ...testEnvironment(), TERM: "xterm", ...environment },
     });
     this.#child.stdout.setEncoding("utf8").on("data", (text: string) => {
