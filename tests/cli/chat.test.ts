@@ -113,7 +113,7 @@ describe.skipIf(!hasPseudoTerminal())("chat at a terminal", () => {
     await terminal.waitFor("Tiny · context 256 tokens");
     await terminal.waitFor("> ");
     terminal.type("hello\r");
-    await terminal.waitFor(/10 tokens at .* tokens\/s · prompt \d+ tokens.* · context \d+ of 256\]/);
+    await terminal.waitFor(/10 tokens at .* tokens\/s · prompt \d+ at .* · context \d+ of 256\]/);
     await terminal.waitFor("> ");
     terminal.type("/help\r");
     await terminal.waitFor("/regenerate");
