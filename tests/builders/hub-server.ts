@@ -17,6 +17,8 @@ export interface Mishap {
   readonly ignoreRange?: boolean;
   /** Sends other bytes of the same length. */
   readonly corrupt?: boolean;
+  /** Answers this instead, with status 200. */
+  readonly text?: string;
 }
 
 export interface SeenRequest {
@@ -75,6 +77,7 @@ export async function serveHub(
     if (url.pathname.startsWith("/api/")) {
       const mishap = state.apiMishaps.shift();
       if (mishap?.status !== undefined) return void response.writeHead(mishap.status, mishap.headers).end();
+      if (mishap?.text !== undefined) return void response.end(mishap.text);
     }
     const [, revision] = /^\/api\/models\/user\/repo\/revision\/([^/]+)$/.exec(url.pathname) ?? [];
     if (revision !== undefined) {

@@ -47,10 +47,16 @@ export async function describeRepository(
     if (typeof sha !== "string" || !/^[0-9a-f]{40}$/.test(sha))
       throw badAnswer(repo, `expected a commit, got ${JSON.stringify(sha)}`);
     const files: HubFile[] = [];
-    for await (const entry of listFiles({ repo, revision: sha, recursive: true, ...hub })) {
-      if (entry.type !== "file") continue;
+    for await (const entry of listFiles({
+      repo: { type: "model", name: repo },
+      revision: sha,
+      recursive: true,
+      ...hub,
+    })) {
+      // A path that would leave the snapshot, or that some systems cannot store, is nobody's model.
+      if (entry.type !== "file" || !isSafePath(String(entry.path))) continue;
       if (files.length >= mostFiles) throw badAnswer(repo, `more than ${mostFiles} files`);
-      files.push(checkedFile(repo, entry.path, entry.lfs ?? { oid: entry.oid, size: entry.size }));
+      files.push(checkedFile(repo, String(entry.path), entry.lfs ?? { oid: entry.oid, size: entry.size }));
     }
     return { commit: sha, files };
   } catch (error) {
@@ -60,10 +66,8 @@ export async function describeRepository(
   }
 }
 
-function checkedFile(repo: string, path: unknown, content: { oid: unknown; size: unknown }): HubFile {
+function checkedFile(repo: string, path: string, content: { oid: unknown; size: unknown }): HubFile {
   const { oid, size } = content;
-  if (typeof path !== "string" || !isSafePath(path))
-    throw badAnswer(repo, `expected a file's path, got ${JSON.stringify(path)}`);
   if (typeof oid !== "string" || !/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(oid))
     throw badAnswer(repo, `${path}: expected a hash, got ${JSON.stringify(oid)}`);
   if (!Number.isSafeInteger(size) || (size as number) < 0)

@@ -7,7 +7,7 @@ import { startPull, until } from "../../../../tests/builders/pull-process.ts";
 import { listCachedModels } from "./list.ts";
 import type { DownloadProgress, ResolveOptions } from "./options.ts";
 import { pullModel } from "./pull.ts";
-import { openRemote, resolveModel } from "./resolve.ts";
+import { resolveModel } from "./resolve.ts";
 
 const size = 300_000;
 const weights = Uint8Array.from({ length: size }, (_, index) => (index * 7919) >> 3);
@@ -84,6 +84,26 @@ describe("pullModel", () => {
     expect(await readFile(inRepo("refs", "refs", "pr", "1"), "utf8")).toBe(hub.commit);
     expect(seen.at(-1)).toMatchObject({ receivedBytes: size + 1000, totalBytes: size + 1000 });
     expect(seen.every((p, index) => p.receivedBytes >= (seen[index - 1]?.receivedBytes ?? 0))).toBe(true);
+  });
+
+  it("brings a safetensors model's weights last, so that no part of it passes for the whole", async () => {
+    const paths = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    const besides = ["config.json", "tokenizer.json"];
+    const shards = await serveHub(
+      Object.fromEntries([...paths, ...besides].map((path, index) => [path, other.subarray(index)])),
+    );
+    const at = { ...options(), endpoint: shards.endpoint };
+    const cut = { ...at, retries: 0 };
+    shards.mishaps = [{}, {}, {}, { cutAfter: 5 }];
+    await expect(pullModel("hf:user/repo", cut)).rejects.toMatchObject({ code: "network" });
+    await expect(resolveModel("hf:user/repo", { ...at, offline: true })).rejects.toMatchObject({
+      code: "offline",
+    });
+    const pulled = await pullModel("hf:user/repo", at);
+    expect(pulled.path).toBe(inRepo("snapshots", shards.commit));
+    expect((await readdir(pulled.path)).sort()).toEqual([...besides, ...paths]);
+    expect(await resolveModel("hf:user/repo", { ...at, offline: true })).toBe(pulled.path);
+    await shards.close();
   });
 
   it("sends the token to the hub only", async () => {
@@ -209,12 +229,16 @@ describe("several processes", () => {
     expect(hub.seen.at(-1)).toMatchObject({ range: "bytes=120000-", sentBytes: size - 120_000 });
   });
 
-  it("downloads once for two that want the same", async () => {
-    const children = [startPull(name, options()), startPull(name, options())];
-    const here = pullModel(name, options());
-    expect(await Promise.all(children.map((child) => child.ended))).toEqual([0, 0]);
-    await here;
-    expect(hub.seen.filter((request) => request.server === "cdn")).toHaveLength(1);
+  it("downloads once for several that want the same at the same time", async () => {
+    hub.mishaps = [{ stallAfter: 120_000 }];
+    const first = startPull(name, options({ stallMs: 1000 }));
+    await until(async () => (await stat(partial()).catch(() => undefined))?.size === 120_000);
+    const second = startPull(name, options());
+    const { path } = await pullModel(name, options());
+    expect(await Promise.all([first.ended, second.ended])).toEqual([0, 0]);
+    expect(sha256(await readFile(path))).toBe(sha256(weights));
+    const ranges = hub.seen.filter((request) => request.server === "cdn").map((request) => request.range);
+    expect(ranges).toEqual([undefined, "bytes=120000-"]);
   });
 
   it("breaks a lock that nobody touches", async () => {
@@ -250,7 +274,6 @@ describe("resolveModel", () => {
     expect(await resolveModel(name, offline)).toBe(path);
     expect(await resolveModel("hf:user/repo", offline)).toBe(path);
     await expect(resolveModel("hf:user/repo:Q8_0", offline)).rejects.toMatchObject({ code: "offline" });
-    await expect(openRemote(name, offline)).rejects.toMatchObject({ code: "offline" });
     expect(hub.seen).toHaveLength(requests);
   });
 
@@ -264,16 +287,6 @@ describe("resolveModel", () => {
     await expect(resolveModel("hf:user/repo:Q8_0", options({ retries: 1 }))).rejects.toMatchObject({
       code: "network",
     });
-  });
-});
-
-describe("openRemote", () => {
-  it("reads a part of a file on the hub, keeping the token there", async () => {
-    const source = await openRemote(name, options());
-    expect(source.byteLength).toBe(size);
-    expect(await source.read(290_000, 100)).toEqual(weights.slice(290_000, 290_100));
-    expect(hub.seen.some((r) => r.server === "cdn" && r.authorization !== undefined)).toBe(false);
-    await source.close();
   });
 });
 

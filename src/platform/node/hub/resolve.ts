@@ -1,19 +1,15 @@
 /**
- * From a model's name to something that can be opened.
+ * From a model's name to the path that can be opened.
  *
  * A path stays a path. A name on the hub becomes a path in the cache, downloaded if need be. When the hub cannot be
  * reached, what the cache has will do.
  *
- * Flow: name → resolveModel → path → loadModel; name → openRemote → a reader, for a look without downloading.
+ * Flow: name → resolveModel → path → loadModel.
  */
-import type { ByteSource } from "../../../files/byte-source.ts";
 import { parseModelName } from "../../../files/hub/name.ts";
-import { openUrl } from "../../../files/url-source.ts";
 import { CriaError } from "../../../shared/errors.ts";
-import { nodeFiles } from "../file-system.ts";
-import { describeRepository, fileUrl, hubHttp } from "./api.ts";
 import { type HubSettings, hubSettings, type ResolveOptions } from "./options.ts";
-import { cachedModel, filesOf, isFixed, type PulledModel, pullHubModel } from "./pull.ts";
+import { cachedModel, isFixed, type PulledModel, pullHubModel } from "./pull.ts";
 
 export type { ResolveOptions } from "./options.ts";
 
@@ -37,27 +33,6 @@ export async function resolveModel(name: string, options: ResolveOptions = {}): 
   });
   if (cached && (settings.offline || isFixed(wanted))) return cached.path;
   return (await pullOr(cached, () => pullHubModel(wanted, options, patience(settings, cached)))).path;
-}
-
-/**
- * The first file of a model, read from its server in ranges; a local file for a path.
- *
- * @throws {CriaError} code "offline" when the network is not to be used; "not-found", "network".
- */
-export async function openRemote(name: string, options: ResolveOptions = {}): Promise<ByteSource> {
-  const wanted = parseModelName(name);
-  if (wanted.kind === "path") return nodeFiles.open(wanted.path);
-  const settings = await hubSettings(options);
-  if (settings.offline)
-    throw new CriaError("offline", `${name}: is read from the network; offline mode is on`);
-  const { signal, stallMs, retries, retryDelayMs } = settings;
-  if (wanted.kind === "url") return openUrl(wanted.url, { signal, stallMs, retries, retryDelayMs });
-  const { commit, files } = await describeRepository(wanted.repo, wanted.revision, settings);
-  const [first] = filesOf(
-    files.map((file) => file.path),
-    wanted,
-  );
-  return openUrl(fileUrl(wanted.repo, commit, first!, settings), hubHttp(settings));
 }
 
 /** With the model at hand nobody waits long for a hub that does not answer. */
