@@ -4,6 +4,7 @@ import type { Model } from "../generate/model.ts";
 import { load } from "../node.ts";
 import { given, type RunFlags, requireModel } from "./options.ts";
 import { ProgressBar } from "./progress-bar.ts";
+import { notice } from "./terminal.ts";
 
 export async function loadNamed(
   command: Command,
@@ -19,7 +20,11 @@ export async function loadNamed(
         chatTemplate: flags.chatTemplate,
         contextLength: flags.ctxSize,
         offline: flags.offline,
+        device: flags.device,
+        // llama.cpp's -1 and 0 leave it to the program.
+        threads: flags.threads !== undefined && flags.threads > 0 ? flags.threads : undefined,
       }),
+      onNotice: notice,
       onDownload: ({ receivedBytes, totalBytes }) => downloading.update(receivedBytes, totalBytes),
       onProgress: ({ loadedBytes, totalBytes }) => loading.update(loadedBytes, totalBytes),
     });

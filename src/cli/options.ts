@@ -21,7 +21,7 @@ export interface ModelFlags {
 export interface RunFlags extends ModelFlags {
   readonly ctxSize?: number;
   readonly threads?: number;
-  readonly device?: string;
+  readonly device?: "wasm" | "reference";
 }
 
 /** How answers are made. */
@@ -69,11 +69,16 @@ export function addRunOptions(command: Command): Command {
 export function addDeviceOptions(command: Command): Command {
   return command
     .addOption(
-      new Option("-t, --threads <count>", "threads; the reference device runs on one")
+      new Option("-t, --threads <count>", "threads of the wasm device; -1: as the machine has, at most 8")
         .env("LLAMA_ARG_THREADS")
-        .argParser(integer(-1)),
+        .argParser(integer(-1, 64)),
     )
-    .addOption(new Option("--device <name>", "where to compute").choices(["reference"]));
+    .addOption(
+      new Option(
+        "--device <name>",
+        "where to compute: wasm is the processor, reference slow plain TypeScript",
+      ).choices(["wasm", "reference"]),
+    );
 }
 
 export function addAnswerOptions(command: Command): Command {

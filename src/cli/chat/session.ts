@@ -68,9 +68,10 @@ export class ChatSession {
     const stop = new AbortController();
     const interrupt = (): void => stop.abort();
     if (this.#settings.interactive) process.on("SIGINT", interrupt);
+    const bar = new ProgressBar("Reading", formatInteger);
     let text = "";
     try {
-      const generation = this.#begin(stop.signal);
+      const generation = this.#begin(stop.signal, bar);
       for await (const piece of generation.tokens()) {
         text += piece.text;
         writeOutput(piece.text);
@@ -81,6 +82,7 @@ export class ChatSession {
       writeOutput("\n");
       this.#finished(result);
     } catch (error) {
+      bar.end();
       if (text === "") conversation.takeExchange();
       else {
         conversation.add("assistant", text);
@@ -93,9 +95,8 @@ export class ChatSession {
     }
   }
 
-  #begin(signal: AbortSignal): ReturnType<Model["chat"]> {
+  #begin(signal: AbortSignal, bar: ProgressBar): ReturnType<Model["chat"]> {
     const { model, conversation, options, interactive } = this.#settings;
-    const bar = new ProgressBar("Reading", formatInteger);
     // Each answer draws anew, /regenerate's too; a whole session repeats with its seed.
     const seed = options.seed === undefined ? {} : { seed: options.seed + this.#answerCount };
     this.#answerCount++;

@@ -5,6 +5,7 @@
  * Flow: path or URL → openTensorFile → describeModel → report.ts, or JSON.
  */
 import { createReferenceDevice } from "../../devices/reference/device.ts";
+import { createWasmDevice } from "../../devices/wasm/device.ts";
 import type { FileSystem } from "../../files/byte-source.ts";
 import { type TensorFile, tensorBytes } from "../../files/stored-tensor.ts";
 import { engineBytes } from "../../generate/engine.ts";
@@ -14,6 +15,7 @@ import { findChatTemplate, findVocabulary } from "../../model/companions.ts";
 import { type ModelConfig, readConfig } from "../../model/config.ts";
 import { type ModelWeights, modelWeights } from "../../model/weights.ts";
 import { CriaError } from "../../shared/errors.ts";
+import type { Device } from "../../tensor/device.ts";
 import { vocabularyFromGguf } from "../../tokenizer/from-gguf.ts";
 import type { Vocabulary } from "../../tokenizer/vocabulary.ts";
 
@@ -112,7 +114,7 @@ export async function describeModel(
       tensors,
       tokenizer: vocabulary && describeTokenizer(vocabulary),
       chatTemplate,
-      memory: config && weights && describeMemory(config, weights, options.contextLength),
+      memory: config && weights && (await describeMemory(config, weights, options.contextLength)),
       metadata: new Map<string, unknown>([...file.metadata, ...Object.entries(file.config)]),
       problems,
     };
@@ -171,17 +173,27 @@ function describeTokenizer(vocabulary: Vocabulary): TokenizerDescription {
   };
 }
 
-function describeMemory(
+async function describeMemory(
   config: ModelConfig,
   weights: ModelWeights,
   asked: number | undefined,
-): MemoryDescription {
+): Promise<MemoryDescription> {
   const contextLength =
     asked === undefined ? Math.min(config.contextLength, DEFAULT_CONTEXT) : asked || config.contextLength;
-  const device = createReferenceDevice();
+  const device = await usualDevice();
   const engine = engineBytes(device, config, { contextLength });
   device.dispose();
   const cache = Cache.bytesOf(config, contextLength);
   const weightBytes = [...weights.values()].reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
   return { contextLength, weights: weightBytes, cache, buffers: engine - cache, total: weightBytes + engine };
+}
+
+/** The device that would run the model, on which the size of its buffers depends. */
+async function usualDevice(): Promise<Device> {
+  try {
+    return await createWasmDevice();
+  } catch (error) {
+    if (error instanceof CriaError && error.code === "unsupported") return createReferenceDevice();
+    throw error;
+  }
 }
