@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { fixture } from "../fixtures-path.ts";
 import { writeTinyModel } from "../tiny-model.ts";
 import { hasPseudoTerminal, PseudoTerminal } from "./pseudo-terminal.ts";
 import { type Ran, runCria } from "./run-cria.ts";
@@ -91,6 +92,15 @@ describe("chat over a pipe", () => {
     expect(stderr).toMatch(
       /\[the context of 80 tokens is too short for all: the oldest \d messages were left out\]/,
     );
+  });
+
+  const smolLm = fixture("SmolLM2-135M-Instruct.Q4_1.gguf");
+  test.skipIf(!smolLm)("a real model knows the capital of France", async () => {
+    const options = ["--temp", "0", "-n", "16", "-c", "256", "--chat-template", "chatml"];
+    const ran = await runCria(["chat", "-m", smolLm as string, ...options], {
+      input: "What is the capital of France?\n",
+    });
+    expect(ran).toEqual({ code: 0, signal: null, stdout: "The capital of France is Paris.\n", stderr: "" });
   });
 
   test("a wrong command ends a script with an error", async () => {
