@@ -28,6 +28,9 @@ export interface WasmDeviceOptions {
 /** Rows of one prefill step: more make the product a few percent faster, and an abort later. */
 const PREFILL_ROWS = 128;
 
+/** The ends of disposed devices: the next one waits for them, to use their memory again (heap.ts). */
+let endings: Promise<unknown> = Promise.resolve();
+
 class WasmMemory implements Memory {
   readonly address: number;
   readonly byteLength: number;
@@ -60,6 +63,7 @@ class WasmPlan implements Plan {
  */
 export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise<Device> {
   const { module, modes } = await chooseBinary();
+  await endings;
   const heap = new Heap();
   const control = heap.allocate(CONTROL_BYTES);
   const kernels = instantiate(module, heap.memory);
@@ -155,7 +159,7 @@ class WasmDevice implements Device {
       allocate: (byteLength) => this.#allocate(byteLength, true),
       stage: (byteLength) => this.#allocate(byteLength, false),
       free: (memory) => this.free(memory),
-      write: (memory, bytes, byteOffset) => this.write(memory, bytes, byteOffset),
+      put: (address, bytes) => this.#heap.bytes.set(bytes, address),
       addressOf: (memory) => this.#own(memory).address,
       run: async (calls) => {
         this.#runOnce(calls);
@@ -192,9 +196,11 @@ class WasmDevice implements Device {
   }
 
   dispose(): void {
+    if (this.#disposed) return;
     this.#disposed = true;
     this.#live.clear();
-    this.#threads.dispose();
+    const ended = this.#threads.dispose().then(() => this.#heap.dispose());
+    endings = Promise.all([endings, ended]);
   }
 
   /** Runs calls as a plan that is dropped afterwards. */

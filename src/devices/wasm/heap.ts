@@ -15,16 +15,32 @@ interface Gap {
   end: number;
 }
 
+/**
+ * Memories of disposed heaps. Engines do not count shared memory when they decide to collect garbage, so a program that
+ * loads models one after the other would hold them all; until they are collected, they are used again.
+ */
+const spares: WeakRef<WebAssembly.Memory>[] = [];
+
+function takeMemory(): WebAssembly.Memory {
+  for (let spare = spares.pop(); spare; spare = spares.pop()) {
+    const memory = spare.deref();
+    if (memory) return memory;
+  }
+  return new WebAssembly.Memory({ initial: 1, maximum: PAGES_MAXIMUM, shared: true });
+}
+
 export class Heap {
-  readonly memory: WebAssembly.Memory = new WebAssembly.Memory({
-    initial: 1,
-    maximum: PAGES_MAXIMUM,
-    shared: true,
-  });
+  readonly memory: WebAssembly.Memory = takeMemory();
   /** Free places in order; the first page holds the module's own constants. */
   readonly #gaps: Gap[] = [];
-  #end: number = PAGE;
+  #end: number = this.memory.buffer.byteLength;
+  /** Beyond this nothing was ever allocated from pages that came as zeros. */
+  #used: number = this.#end;
   #bytes: Uint8Array<ArrayBufferLike> = new Uint8Array(this.memory.buffer);
+
+  constructor() {
+    if (this.#end > PAGE) this.#gaps.push({ start: PAGE, end: this.#end });
+  }
 
   /** The whole memory. Valid until the next `allocate`. */
   get bytes(): Uint8Array<ArrayBufferLike> {
@@ -45,13 +61,19 @@ export class Heap {
     const address = gap.start;
     gap.start += size;
     if (gap.start === gap.end) this.#gaps.splice(this.#gaps.indexOf(gap), 1);
-    this.bytes.fill(0, address, address + size);
+    this.bytes.fill(0, address, Math.max(address, Math.min(address + size, this.#used)));
+    this.#used = Math.max(this.#used, address + size);
     return address;
   }
 
   free(address: number, byteLength: number): void {
     const end = address + Math.ceil(Math.max(1, byteLength) / ALIGNMENT) * ALIGNMENT;
     this.#insert({ start: address, end });
+  }
+
+  /** Gives the memory to the next heap. No thread may use it any more. */
+  dispose(): void {
+    spares.push(new WeakRef(this.memory));
   }
 
   #grow(size: number): Gap {

@@ -21,7 +21,8 @@ export interface LoadTarget {
   /** Memory for rows in the file's order. */
   stage(byteLength: number): Memory;
   free(memory: Memory): void;
-  write(memory: Memory, bytes: Uint8Array, byteOffset: number): void;
+  /** Writes at once, also while calls run that do not use the place. */
+  put(address: number, bytes: Uint8Array): void;
   addressOf(memory: Memory): number;
   run(calls: readonly Call[]): Promise<void>;
 }
@@ -41,17 +42,35 @@ export async function loadInterleaved(parts: readonly WeightPart[], target: Load
   // Whole groups of 8 rows, so that a piece ends where a group does.
   const pieceRows = 8 * Math.max(1, Math.min(Math.ceil(rows / 8), Math.floor(PIECE_BYTES / (8 * stride))));
   const memory = target.allocate(interleavedBytes(place.kernels, format, rows, columns));
-  const staging = target.stage(pieceRows * stride);
+  // One piece is read while the other is put in order.
+  const staging = target.stage(2 * pieceRows * stride);
+  const scratch = place.scratch(interleaveScratch(place.threadCount));
+  let running = Promise.resolve();
   try {
-    let row = 0;
-    for await (const { bytes, rowCount } of pieces(parts, pieceRows)) {
-      target.write(staging, bytes, 0);
-      const piece = { rows: rowCount, columns, stride, format };
-      const to = target.addressOf(memory) + interleavedBytes(place.kernels, format, row, columns);
-      const scratch = place.scratch(interleaveScratch(place.threadCount));
-      await target.run([interleaveCall(target.addressOf(staging), to, piece, scratch)]);
-      row += rowCount;
+    let source = target.addressOf(staging);
+    const sources = [source, source + pieceRows * stride];
+    let rowFirst = 0;
+    let rowCount = 0;
+    for (const part of parts) {
+      for (let row = 0; row < part.rows; ) {
+        const count = Math.min(pieceRows - rowCount, part.rows - row);
+        target.put(source + rowCount * stride, await part.readRows(row, count));
+        row += count;
+        rowCount += count;
+        if (rowCount < pieceRows && rowFirst + rowCount < rows) continue;
+        const to = target.addressOf(memory) + interleavedBytes(place.kernels, format, rowFirst, columns);
+        await running;
+        running = target.run([
+          interleaveCall(source, to, { rows: rowCount, columns, stride, format }, scratch),
+        ]);
+        // A failure is met at the next await, which may come after it.
+        running.catch(() => {});
+        source = sources[sources.indexOf(source) ^ 1];
+        rowFirst += rowCount;
+        rowCount = 0;
+      }
     }
+    await running;
     return denseTensor(memory, 0, rows, columns, format);
   } catch (error) {
     target.free(memory);
@@ -59,26 +78,4 @@ export async function loadInterleaved(parts: readonly WeightPart[], target: Load
   } finally {
     target.free(staging);
   }
-}
-
-/** The parts' rows in pieces of `pieceRows`, the last maybe shorter; a piece may hold rows of several parts. */
-async function* pieces(
-  parts: readonly WeightPart[],
-  pieceRows: number,
-): AsyncGenerator<{ readonly bytes: Uint8Array; readonly rowCount: number }> {
-  const stride = rowBytes(parts[0].format, parts[0].columns);
-  const bytes = new Uint8Array(pieceRows * stride);
-  let rowCount = 0;
-  for (const part of parts) {
-    for (let row = 0; row < part.rows; ) {
-      const count = Math.min(pieceRows - rowCount, part.rows - row);
-      bytes.set(await part.readRows(row, count), rowCount * stride);
-      row += count;
-      rowCount += count;
-      if (rowCount < pieceRows) continue;
-      yield { bytes, rowCount };
-      rowCount = 0;
-    }
-  }
-  if (rowCount > 0) yield { bytes: bytes.subarray(0, rowCount * stride), rowCount };
 }

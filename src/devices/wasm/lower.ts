@@ -45,6 +45,8 @@ const INTERLEAVE_BYTES = 512;
 const ATTENTION_PIECE = 64;
 /** 1 in every byte, which kernels make their masks of. */
 const ONES = 0x01010101;
+/** Mask and factor that make f32 of f16 (kernels/numbers.ts). */
+const HALF_CONSTANTS: readonly number[] = [0x8fffe000, 0x77800000];
 
 const FORMATS: Readonly<Record<Exclude<TensorFormat, "I32">, number>> = {
   F32: codes.F32,
@@ -188,6 +190,7 @@ const lowerings: Lowerings = {
         ...[codes.ATTENTION, ...rowsOf(place, q), ...rowsOf(place, keys), ...rowsOf(place, values)],
         ...[...rowsOf(place, y), ...cacheWords(place, where), place.addressOf(count)],
         ...[keys.columns / headLength, group, headLength, floatBits(scale), window, scores(), bytes],
+        ...HALF_CONSTANTS,
       ),
     ]);
   },
@@ -290,7 +293,7 @@ function multiplyFloats(place: Place, args: MatmulArgs): Call[] {
     ...calls(),
     call(
       ...[codes.MULTIPLY_FLOATS, ...rowsOf(place, x), address(), formatCode(w.format), w.rows, w.columns],
-      ...[...rowsOf(place, y), ...outputWords(place, args)],
+      ...[...rowsOf(place, y), ...outputWords(place, args), ...HALF_CONSTANTS],
     ),
   ]);
 }

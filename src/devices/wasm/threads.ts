@@ -12,10 +12,11 @@ import { instantiate, type Kernels } from "./binary.ts";
 export interface Thread {
   post(message: unknown): void;
   /** What the thread says, and that it died. Set once, before the first message. */
-  listen(onMessage: (message: unknown) => void, onDeath: (cause: unknown) => void): void;
+  listen(onMessage: (message: unknown) => void, onDeath: (cause: unknown) => unknown): void;
   /** Whether the thread keeps the process from ending by itself. */
   keepAlive(alive: boolean): void;
-  terminate(): void;
+  /** Resolves when it is gone. */
+  terminate(): Promise<unknown>;
 }
 
 /** Starts a thread that passes each message it gets to one `createThreadBody`. */
@@ -32,7 +33,7 @@ export interface ThreadStart {
 }
 
 /** Bytes of the words by which threads keep step. */
-export const CONTROL_BYTES = 192;
+export const CONTROL_BYTES = 256;
 
 export interface Threads {
   readonly count: number;
@@ -40,7 +41,8 @@ export interface Threads {
   readonly onCaller: boolean;
   /** Runs the plan at an address; a promise where that happens elsewhere. One at a time. */
   run(plan: number): Promise<void> | undefined;
-  dispose(): void;
+  /** Ends the threads; resolves when they are gone. What runs is broken off. */
+  dispose(): Promise<unknown>;
 }
 
 /** Runs plans at once. */
@@ -52,7 +54,7 @@ export function callerThread(kernels: Kernels, control: number): Threads {
       kernels.walk(control, plan, 0, 1);
       return undefined;
     },
-    dispose: () => {},
+    dispose: async () => {},
   };
 }
 
@@ -74,13 +76,13 @@ export function workerThreads(
     else run?.resolve();
   };
 
-  const die = (cause: unknown): void => {
+  const die = (cause: unknown): Promise<unknown> => {
     death ??= new CriaError("device-lost", "a thread of the CPU device died; load the model again", {
       cause,
     });
     finish(death);
     // The others wait for it at a barrier.
-    for (const thread of threads) thread.terminate();
+    return Promise.all(threads.map((thread) => thread.terminate()));
   };
 
   threads.forEach((thread, index) => {
@@ -101,7 +103,7 @@ export function workerThreads(
       return waiting.promise;
     },
     dispose() {
-      die(new CriaError("disposed", "the device was disposed"));
+      return die(new CriaError("disposed", "the device was disposed"));
     },
   };
 }

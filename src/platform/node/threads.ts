@@ -20,6 +20,6 @@ export function startThread(): Thread {
       worker.on("exit", (code) => onDeath(new Error(`the worker ended with code ${code}`)));
     },
     keepAlive: (alive) => (alive ? worker.ref() : worker.unref()),
-    terminate: () => void worker.terminate(),
+    terminate: () => worker.terminate(),
   };
 }

@@ -6,10 +6,10 @@
  * depend on positions and the page length only, so a token's bits do not depend on its neighbours in the step.
  *
  * Words: q, stride, keys, stride, values, stride, y, stride, positions, sequences, pages, stride, page length, count,
- * key/value heads, group, head length, scale, window, scratch, its bytes a thread.
+ * key/value heads, group, head length, scale, window, scratch, its bytes a thread, HALF_MASK, HALF_POWER.
  */
 import { address, float, integer, shareFirst } from "./call";
-import { exponential, exponentialOf, largestLane, loadHalves, multiplyAdd, sumLanes } from "./numbers";
+import { exponential, exponentialOf, finiteHalves, largestLane, multiplyAdd, sumLanes } from "./numbers";
 
 /** Positions in a piece, at most. Scores of a piece stay in the scratch space. */
 const PIECE = 64;
@@ -55,6 +55,8 @@ function attendGroup(
   const headLength = integer(call, 17);
   const headBytes = <usize>headLength << 2;
   const scale = float(call, 18);
+  const mask = v128.load32_splat(call + 4 * 22);
+  const power = v128.load32_splat(call + 4 * 23);
   // Of each head: the largest score so far and the sum of exponentials, then its scores of the piece.
   const scores = scratch + (<usize>group << 3);
   for (let head = 0; head < group; head++) {
@@ -71,7 +73,7 @@ function attendGroup(
     for (let p = 0; p < length; p++) {
       const key = keys + <usize>p * keyStride;
       for (let head = 0; head < group; head++) {
-        const score = scale * dotHalves(q + <usize>head * headBytes, key, headLength);
+        const score = scale * dotHalves(q + <usize>head * headBytes, key, headLength, mask, power);
         store<f32>(scores + (<usize>(head * PIECE + p) << 2), score);
       }
     }
@@ -80,7 +82,7 @@ function attendGroup(
       const headScores = scores + (<usize>(head * PIECE) << 2);
       const output = y + <usize>head * headBytes;
       toWeights(state, headScores, length, output, headLength);
-      addValues(output, headScores, values, valueStride, length, headLength);
+      addValues(output, headScores, values, valueStride, length, headLength, mask, power);
     }
     start += length;
   }
@@ -92,10 +94,10 @@ function attendGroup(
 
 /** Σ q · k over a head, k in f16. */
 @inline
-function dotHalves(q: usize, k: usize, headLength: i32): f32 {
+function dotHalves(q: usize, k: usize, headLength: i32, mask: v128, power: v128): f32 {
   let sum = f32x4.splat(0);
   for (let c = 0; c < headLength; c += 4)
-    sum = multiplyAdd(v128.load(q + (<usize>c << 2)), loadHalves(k + (<usize>c << 1)), sum);
+    sum = multiplyAdd(v128.load(q + (<usize>c << 2)), finiteHalves(k + (<usize>c << 1), mask, power), sum);
   return sumLanes(sum);
 }
 
@@ -127,12 +129,21 @@ function toWeights(state: usize, scores: usize, length: i32, output: usize, head
 
 /** output += Σ weight · value, four channels at a time. */
 @inline
-function addValues(output: usize, weights: usize, values: usize, stride: usize, length: i32, headLength: i32): void {
+function addValues(
+  output: usize,
+  weights: usize,
+  values: usize,
+  stride: usize,
+  length: i32,
+  headLength: i32,
+  mask: v128,
+  power: v128,
+): void {
   for (let c = 0; c < headLength; c += 4) {
     let sum = v128.load(output + (<usize>c << 2));
     let value = values + (<usize>c << 1);
     for (let p = 0; p < length; p++) {
-      sum = multiplyAdd(v128.load32_splat(weights + (<usize>p << 2)), loadHalves(value), sum);
+      sum = multiplyAdd(v128.load32_splat(weights + (<usize>p << 2)), finiteHalves(value, mask, power), sum);
       value += stride;
     }
     v128.store(output + (<usize>c << 2), sum);

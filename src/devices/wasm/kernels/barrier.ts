@@ -3,6 +3,7 @@
  *
  *   0 how many threads have arrived at the barrier      64 how many barriers have been passed
  *   128 how many plans have been started                132 the plan's address, 0 to end the threads
+ *   192 how many pieces of the call's work are taken
  *
  * A waiting thread looks again and again for a while, because the others are mostly microseconds behind, and then
  * sleeps: waking it costs tens of microseconds, but it burns no processor that the other threads may need.
@@ -13,6 +14,7 @@ const ARRIVED: usize = 0;
 const PASSED: usize = 64;
 const STARTED: usize = 128;
 const PLAN: usize = 132;
+const TAKEN: usize = 192;
 
 /** Looks before sleeping: about 50 µs. */
 const SPINS = 20000;
@@ -21,12 +23,20 @@ const SPINS = 20000;
 @inline
 export function waitForAll(control: usize, threadCount: i32): void {
   if (threadCount > 1) arrive(control, threadCount);
+  else atomic.store<i32>(control + TAKEN, 0);
+}
+
+/** The next piece of the call's work that no thread has: which thread does what changes no bit of it. */
+@inline
+export function takePiece(control: usize): i32 {
+  return atomic.add<i32>(control + TAKEN, 1);
 }
 
 function arrive(control: usize, threadCount: i32): void {
   const passed = atomic.load<i32>(control + PASSED);
   if (atomic.add<i32>(control + ARRIVED, 1) == threadCount - 1) {
     atomic.store<i32>(control + ARRIVED, 0);
+    atomic.store<i32>(control + TAKEN, 0);
     atomic.add<i32>(control + PASSED, 1);
     atomic.notify(control + PASSED, -1);
   } else waitWhile(control + PASSED, passed);

@@ -17,6 +17,15 @@ export function float(call: usize, index: usize): f32 {
   return load<f32>(call + 4 * index);
 }
 
+/**
+ * Into how many pieces the threads cut a long call: enough that none waits long for another that was held up, few
+ * enough that each reads memory as one stream.
+ */
+@inline
+export function pieceCount(threadCount: i32): i32 {
+  return threadCount == 1 ? 1 : 8 * threadCount;
+}
+
 /** The first of `count` items that belong to a thread; its last lies before the first of the next thread. */
 @inline
 export function shareFirst(count: i32, thread: i32, threadCount: i32): i32 {

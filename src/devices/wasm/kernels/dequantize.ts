@@ -2,7 +2,7 @@
  * Values of interleaved weights as floats, 32 columns of 8 rows at a time: what embed, convert and the transposed
  * product read.
  */
-import { BF16, F16, F32 } from "./codes";
+import { BF16, F32 } from "./codes";
 import {
   BLOCK_QUANTS,
   biasOf,
@@ -13,7 +13,7 @@ import {
   headBytes,
   isFloats,
 } from "./formats";
-import { halvesToFloats } from "./numbers";
+import { halfToFloat } from "./numbers";
 import { unpackPanel } from "./panels";
 
 /** Scratch space that `dequantizeBlock` needs: the values, [8 rows][32 columns], then room for what they are made of. */
@@ -61,19 +61,6 @@ function floatsOf(format: i32, w: usize, columns: i32, block: i32, out: usize): 
 @inline
 function floatAt(format: i32, w: usize, index: usize): f32 {
   if (format == F32) return load<f32>(w + (index << 2));
-  const bits = load<u16>(w + (index << 1));
-  return f32x4.extract_lane(widened(format, i32x4.splat(bits)), 0);
-}
-
-/** Four 16-bit values in the low halves of the lanes as f32. */
-@inline
-export function widened(format: i32, bits: v128): v128 {
-  return format == BF16 ? i32x4.shl(bits, 16) : halvesToFloats(bits);
-}
-
-/** Four rows' values at one column, from the interleaved weights of a float format. */
-@inline
-export function loadColumn(format: i32, at: usize): v128 {
-  if (format == F32) return v128.load(at);
-  return widened(format, v128.load16x4_u(at));
+  const bits: u32 = load<u16>(w + (index << 1));
+  return format == BF16 ? reinterpret<f32>(bits << 16) : halfToFloat(bits);
 }

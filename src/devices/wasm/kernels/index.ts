@@ -55,13 +55,13 @@ export function walk(control: usize, plan: usize, thread: i32, threadCount: i32)
   const callCount = load<i32>(plan);
   let call = plan + CALL_BYTES;
   for (let index = 0; index < callCount; index++) {
-    runCall(call, thread, threadCount);
+    runCall(call, control, thread, threadCount);
     waitForAll(control, threadCount);
     call += CALL_BYTES;
   }
 }
 
-function runCall(call: usize, thread: i32, threadCount: i32): void {
+function runCall(call: usize, control: usize, thread: i32, threadCount: i32): void {
   switch (load<i32>(call)) {
     case EMBED:
       return embed(call, thread, threadCount);
@@ -70,9 +70,9 @@ function runCall(call: usize, thread: i32, threadCount: i32): void {
     case QUANTIZE_ACTIVATIONS:
       return quantizeActivations(call, thread, threadCount);
     case MULTIPLY_PACKED:
-      return multiplyPacked(call, thread, threadCount);
+      return multiplyPacked(call, control, thread, threadCount);
     case MULTIPLY_FLOATS:
-      return multiplyFloats(call, thread, threadCount);
+      return multiplyFloats(call, control, threadCount);
     case MULTIPLY_TRANSPOSED:
       return multiplyTransposed(call, thread, threadCount);
     case ROPE:

@@ -1,27 +1,30 @@
 /**
- * matmul with F32, F16 or BF16 weights: threads share the groups of 8 output rows.
+ * matmul with F32, F16 or BF16 weights: threads take pieces of the groups of 8 output rows.
  *
  * Weights are interleaved, [column][8 rows]: a column is two vectors, multiplied by one value of x. Tokens go four at a
  * time through a group, so that each weight is loaded (and widened) once for four; one token alone is bound by memory.
  * Every sum runs over the columns in order, so the bits do not depend on how tokens are put together.
  *
- * Words: x, stride, w, format, rows, columns, y, stride, residual (0: none), stride, count, α.
+ * Words: x, stride, w, format, rows, columns, y, stride, residual (0: none), stride, count, α, HALF_MASK, HALF_POWER.
  */
-import { address, integer, shareFirst } from "./call";
+import { takePiece } from "./barrier";
+import { address, integer, pieceCount, shareFirst } from "./call";
 import { BF16, F16, F32 } from "./codes";
-import { loadColumn } from "./dequantize";
 import { groupBytes } from "./formats";
-import { multiplyAdd } from "./numbers";
+import { finiteHalves, multiplyAdd } from "./numbers";
 import { putGroup } from "./put";
 
-export function multiplyFloats(call: usize, thread: i32, threadCount: i32): void {
+export function multiplyFloats(call: usize, control: usize, threadCount: i32): void {
   const groups = (integer(call, 5) + 7) >> 3;
-  const first = shareFirst(groups, thread, threadCount);
-  const last = shareFirst(groups, thread + 1, threadCount);
+  const pieces = pieceCount(threadCount);
   const format = integer(call, 4);
-  if (format == F32) multiplyOf(F32, call, first, last);
-  else if (format == F16) multiplyOf(F16, call, first, last);
-  else multiplyOf(BF16, call, first, last);
+  for (let piece = takePiece(control); piece < pieces; piece = takePiece(control)) {
+    const first = shareFirst(groups, piece, pieces);
+    const last = shareFirst(groups, piece + 1, pieces);
+    if (format == F32) multiplyOf(F32, call, first, last);
+    else if (format == F16) multiplyOf(F16, call, first, last);
+    else multiplyOf(BF16, call, first, last);
+  }
 }
 
 @inline
@@ -36,17 +39,27 @@ function multiplyOf(format: i32, call: usize, first: i32, last: i32): void {
   }
 }
 
+/** The weights of four rows at one column. */
+@inline
+function fourRows(format: i32, at: usize, mask: v128, power: v128): v128 {
+  if (format == F32) return v128.load(at);
+  if (format == BF16) return i32x4.shl(v128.load16x4_u(at), 16);
+  return finiteHalves(at, mask, power);
+}
+
 @inline
 function oneToken(format: i32, call: usize, w: usize, group: i32, token: i32): void {
   const step: usize = format == F32 ? 32 : 16;
+  const mask = v128.load32_splat(call + 4 * 13);
+  const power = v128.load32_splat(call + 4 * 14);
   const x = address(call, 1) + <usize>token * address(call, 2);
   const end = x + (<usize>integer(call, 6) << 2);
   let lower = f32x4.splat(0);
   let upper = f32x4.splat(0);
   for (let at = x; at < end; at += 4) {
     const value = v128.load32_splat(at);
-    lower = multiplyAdd(value, loadColumn(format, w), lower);
-    upper = multiplyAdd(value, loadColumn(format, w + step / 2), upper);
+    lower = multiplyAdd(value, fourRows(format, w, mask, power), lower);
+    upper = multiplyAdd(value, fourRows(format, w + step / 2, mask, power), upper);
     w += step;
   }
   putGroup(call, token, group, lower, upper);
@@ -55,6 +68,8 @@ function oneToken(format: i32, call: usize, w: usize, group: i32, token: i32): v
 @inline
 function fourTokens(format: i32, call: usize, w: usize, group: i32, token: i32): void {
   const step: usize = format == F32 ? 32 : 16;
+  const mask = v128.load32_splat(call + 4 * 13);
+  const power = v128.load32_splat(call + 4 * 14);
   const stride = address(call, 2);
   let x0 = address(call, 1) + <usize>token * stride;
   let x1 = x0 + stride;
@@ -70,8 +85,8 @@ function fourTokens(format: i32, call: usize, w: usize, group: i32, token: i32):
   let upper2 = f32x4.splat(0);
   let upper3 = f32x4.splat(0);
   while (x0 < end) {
-    const a = loadColumn(format, w);
-    const b = loadColumn(format, w + step / 2);
+    const a = fourRows(format, w, mask, power);
+    const b = fourRows(format, w + step / 2, mask, power);
     const v0 = v128.load32_splat(x0);
     const v1 = v128.load32_splat(x1);
     const v2 = v128.load32_splat(x2);

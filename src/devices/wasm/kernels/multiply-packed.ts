@@ -1,5 +1,5 @@
 /**
- * matmul with packed weights: threads share the groups of 8 output rows.
+ * matmul with packed weights: threads take pieces of the groups of 8 output rows.
  *
  *   y[t, o] = residual + α · Σ over groups g of scale(w) · scale(x) · Σ q(w) · q(x)  (+ offset(w) · Σ x)
  *
@@ -9,7 +9,8 @@
  * Words: records, stride, w, format, rows, columns, y, stride, residual (0: none), stride, count, α, mode, ones
  * (0x01010101), scratch, its bytes a thread.
  */
-import { address, float, integer, shareFirst } from "./call";
+import { takePiece } from "./barrier";
+import { address, integer, pieceCount, shareFirst } from "./call";
 import { IQ4_NL, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES } from "./codes";
 import { dotNarrow, dotWide } from "./dots";
 import {
@@ -34,17 +35,21 @@ import { loadFiniteHalves } from "./numbers";
 import { putGroup } from "./put";
 import { RECORD_BYTES, RECORD_SCALE, RECORD_SUMS } from "./quantize-activations";
 
-export function multiplyPacked(call: usize, thread: i32, threadCount: i32): void {
+export function multiplyPacked(call: usize, control: usize, thread: i32, threadCount: i32): void {
   const count = load<i32>(address(call, 11));
-  if (count > 1) multiplyPanels(call, count, thread, threadCount);
-  else if (count == 1) multiplyRow(call, thread, threadCount);
+  if (count == 0) return;
+  const groups = (integer(call, 5) + 7) >> 3;
+  const pieces = pieceCount(threadCount);
+  for (let piece = takePiece(control); piece < pieces; piece = takePiece(control)) {
+    const first = shareFirst(groups, piece, pieces);
+    const last = shareFirst(groups, piece + 1, pieces);
+    if (count > 1) multiplyPanels(call, count, first, last, thread);
+    else multiplyRow(call, first, last);
+  }
 }
 
 /** One copy of the loop for each format and way of summing. */
-function multiplyRow(call: usize, thread: i32, threadCount: i32): void {
-  const groups = (integer(call, 5) + 7) >> 3;
-  const first = shareFirst(groups, thread, threadCount);
-  const last = shareFirst(groups, thread + 1, threadCount);
+function multiplyRow(call: usize, first: i32, last: i32): void {
   const quads = integer(call, 13) != SUM_PAIRS;
   switch (integer(call, 4)) {
     case Q4_0:

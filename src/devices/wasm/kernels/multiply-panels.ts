@@ -5,7 +5,7 @@
  * Bound by integer products: for 16 columns of 8 rows, 8 vectors of weights are loaded once for a pair of tokens.
  * Sums of a token and group are kept in scratch space between blocks. Words: as in multiply-packed.ts.
  */
-import { address, integer, shareFirst } from "./call";
+import { address, integer } from "./call";
 import { Q6_K, SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES } from "./codes";
 import { dotNarrow, dotWide } from "./dots";
 import { BLOCK_QUANTS, groupBytes, hasOffsets, hasShortGroups, isWide, masks } from "./formats";
@@ -19,7 +19,8 @@ const TILE_TOKENS = 16;
 /** Scratch: the tile's sums (8 floats a token), then panels. */
 const SUMS_BYTES: usize = 32 * TILE_TOKENS;
 
-export function multiplyPanels(call: usize, count: i32, thread: i32, threadCount: i32): void {
+/** The groups [groupFirst, groupLast) for all tokens. */
+export function multiplyPanels(call: usize, count: i32, groupFirst: i32, groupLast: i32, thread: i32): void {
   const format = integer(call, 4);
   const columns = integer(call, 6);
   const blocks = columns >> 5;
@@ -28,10 +29,8 @@ export function multiplyPanels(call: usize, count: i32, thread: i32, threadCount
   const panelBytes = <usize>blocks * panelBlockBytes(hasShortGroups(format), hasOffsets(format));
   const panels = scratch + SUMS_BYTES;
   const panelCount = <i32>((address(call, 16) - SUMS_BYTES) / panelBytes);
-  const groups = (integer(call, 5) + 7) >> 3;
-  const last = shareFirst(groups, thread + 1, threadCount);
-  for (let first = shareFirst(groups, thread, threadCount); first < last; first += panelCount) {
-    const end = min(last, first + panelCount);
+  for (let first = groupFirst; first < groupLast; first += panelCount) {
+    const end = min(groupLast, first + panelCount);
     for (let group = first; group < end; group++) {
       const w = address(call, 3) + <usize>group * groupBytes(format, columns);
       unpackPanel(format, w, blocks, panels + <usize>(group - first) * panelBytes, ones);

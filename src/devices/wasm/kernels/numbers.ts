@@ -1,34 +1,32 @@
 /** Half precision, exponentials and lane sums: four values at a time. */
 
+/** Bits of a half that was sign-extended and shifted left by 13: its sign, exponent and fraction. */
+export const HALF_MASK: i32 = 0x8fffe000;
+/** 2¹¹², which puts a half's exponent right. */
+export const HALF_POWER: i32 = 0x77800000;
+
 /**
- * Four f16 (in the low halves of the lanes) as f32, exactly. Shifted into place, the exponent is 112 too small: the
- * product puts that right, for subnormal halves too. Infinities and NaN come out as large numbers and get their
- * exponent set.
+ * The four f16 at `at` as f32, exactly if they are finite. Shifted into place, the exponent is 112 too small: the product
+ * puts that right, for subnormal halves too. `mask` and `power` are HALF_MASK and HALF_POWER in all lanes, which loops
+ * keep in variables that were read from memory: V8 would build constants anew at each use.
  */
 @inline
-export function halvesToFloats(halves: v128): v128 {
-  const magnitude = v128.and(halves, i32x4.splat(0x7fff));
-  const scaled = f32x4.mul(i32x4.shl(magnitude, 13), f32x4.splat(reinterpret<f32>(0x77800000)));
-  const special = v128.and(i32x4.gt_s(magnitude, i32x4.splat(0x7bff)), i32x4.splat(0x7f800000));
-  const sign = i32x4.shl(v128.and(halves, i32x4.splat(0x8000)), 16);
-  return v128.or(v128.or(scaled, special), sign);
+export function finiteHalves(at: usize, mask: v128, power: v128): v128 {
+  return f32x4.mul(v128.and(i32x4.shl(v128.load16x4_s(at), 13), mask), power);
 }
 
-/** The four f16 at `at`. */
-@inline
-export function loadHalves(at: usize): v128 {
-  return halvesToFloats(v128.load16x4_u(at));
-}
-
-/** Four f16 that are finite, as scales of weights are: two instructions less. */
+/** The same with constants: for the few scales of a block. */
 @inline
 export function loadFiniteHalves(at: usize): v128 {
-  const halves = v128.load16x4_u(at);
-  const scaled = f32x4.mul(
-    i32x4.shl(v128.and(halves, i32x4.splat(0x7fff)), 13),
-    f32x4.splat(reinterpret<f32>(0x77800000)),
-  );
-  return v128.or(scaled, i32x4.shl(v128.and(halves, i32x4.splat(0x8000)), 16));
+  return finiteHalves(at, i32x4.splat(HALF_MASK), i32x4.splat(HALF_POWER));
+}
+
+/** One f16 as f32: infinities and NaN as well. */
+export function halfToFloat(half: u32): f32 {
+  const sign = (half & 0x8000) << 16;
+  const magnitude = half & 0x7fff;
+  if (magnitude >= 0x7c00) return reinterpret<f32>(sign | 0x7f800000 | ((magnitude & 0x3ff) << 13));
+  return reinterpret<f32>(sign | reinterpret<u32>(reinterpret<f32>(magnitude << 13) * reinterpret<f32>(HALF_POWER)));
 }
 
 /**
