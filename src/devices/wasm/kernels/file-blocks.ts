@@ -5,6 +5,7 @@
 import { IQ4_NL, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0 } from "./codes";
 
 /** Bytes of a block in the file. */
+@inline
 export function fileBlockBytes(format: i32): usize {
   switch (format) {
     case Q4_1:
@@ -30,6 +31,7 @@ export function fileBlockBytes(format: i32): usize {
 }
 
 /** Byte of the block's f16 scale. */
+@inline
 export function fileScaleAt(format: i32): usize {
   if (format == Q2_K) return 80;
   if (format == Q3_K) return 108;
@@ -37,6 +39,7 @@ export function fileScaleAt(format: i32): usize {
 }
 
 /** Quants 32·part … 32·part + 31 of the block at `at`, made unsigned by the format's bias, to 32 bytes at `out`. */
+@inline
 export function fileQuants(format: i32, at: usize, part: i32, out: usize): void {
   switch (format) {
     case Q4_0:
@@ -95,6 +98,7 @@ function putBits(at: usize, shift: i32, mask: i32, place: i32, out: usize, besid
 }
 
 /** The small integer that scales a group of 16 or 32 in a K format. */
+@inline
 export function fileGroupScale(format: i32, at: usize, group: i32): i32 {
   const g = <usize>group;
   switch (format) {
@@ -115,6 +119,7 @@ export function fileGroupScale(format: i32, at: usize, group: i32): i32 {
 }
 
 /** The same for the group's offset. */
+@inline
 export function fileGroupOffset(format: i32, at: usize, group: i32): i32 {
   const g = <usize>group;
   if (format == Q2_K) return load<u8>(at + g) >> 4;

@@ -5,7 +5,7 @@
  * Words: source, stride, target, format, rows, columns, scratch, its bytes a thread (INTERLEAVE_SCRATCH).
  */
 import { address, integer, shareFirst } from "./call";
-import { F32, Q8_0 } from "./codes";
+import { F32, IQ4_NL, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0 } from "./codes";
 import { fileBlockBytes, fileGroupOffset, fileGroupScale, fileQuants, fileScaleAt } from "./file-blocks";
 import {
   BLOCK_QUANTS,
@@ -42,7 +42,7 @@ export function interleave(call: usize, thread: i32, threadCount: i32): void {
     const to = address(call, 3) + <usize>group * groupBytes(format, columns);
     const live = min(8, rows - (group << 3));
     if (isFloats(format)) interleaveFloats(format, from, stride, live, columns, to);
-    else interleavePacked(format, from, stride, live, columns, to, scratch);
+    else interleavePacked(format, from, stride, live, columns >> 5, to, scratch);
   }
 }
 
@@ -61,23 +61,59 @@ function interleaveFloats(format: i32, from: usize, stride: usize, rows: i32, co
   }
 }
 
+/** One copy of the loop for each format. */
 function interleavePacked(
   format: i32,
   from: usize,
   stride: usize,
   rows: i32,
-  columns: i32,
+  blocks: i32,
   to: usize,
   scratch: usize,
 ): void {
-  const parts = isK(format) ? 8 : 1;
+  switch (format) {
+    case Q4_0:
+      return interleaveOf(Q4_0, from, stride, rows, blocks, to, scratch);
+    case Q4_1:
+      return interleaveOf(Q4_1, from, stride, rows, blocks, to, scratch);
+    case Q5_0:
+      return interleaveOf(Q5_0, from, stride, rows, blocks, to, scratch);
+    case Q5_1:
+      return interleaveOf(Q5_1, from, stride, rows, blocks, to, scratch);
+    case Q8_0:
+      return interleaveOf(Q8_0, from, stride, rows, blocks, to, scratch);
+    case Q2_K:
+      return interleaveOf(Q2_K, from, stride, rows, blocks, to, scratch);
+    case Q3_K:
+      return interleaveOf(Q3_K, from, stride, rows, blocks, to, scratch);
+    case Q4_K:
+      return interleaveOf(Q4_K, from, stride, rows, blocks, to, scratch);
+    case Q5_K:
+      return interleaveOf(Q5_K, from, stride, rows, blocks, to, scratch);
+    case Q6_K:
+      return interleaveOf(Q6_K, from, stride, rows, blocks, to, scratch);
+    case IQ4_NL:
+      return interleaveOf(IQ4_NL, from, stride, rows, blocks, to, scratch);
+  }
+}
+
+@inline
+function interleaveOf(
+  format: i32,
+  from: usize,
+  stride: usize,
+  rows: i32,
+  blocks: i32,
+  to: usize,
+  scratch: usize,
+): void {
+  const parts = blocksPerHead(format);
   const fileBytes = fileBlockBytes(format);
-  const blocks = columns >> 5;
   memory.fill(scratch, 0, BLOCK_QUANTS);
   for (let block = 0; block < blocks; block++) {
     const part = block % parts;
     const at = from + <usize>(block / parts) * fileBytes;
-    if (isK(format) && block % blocksPerHead(format) == 0) {
+    if (isK(format) && part == 0) {
       putHalves(at + fileScaleAt(format), stride, rows, to);
       if (hasOffsets(format)) putHalves(at + fileScaleAt(format) + 2, stride, rows, to + 16);
       to += headBytes(format);
@@ -103,6 +139,7 @@ function putHalves(at: usize, stride: usize, rows: i32, to: usize): void {
 }
 
 /** A K format's scales and offsets of 32 columns, [group][8 rows] bytes each. */
+@inline
 function putGroupScales(format: i32, at: usize, stride: usize, rows: i32, part: i32, to: usize): void {
   const groups = hasShortGroups(format) ? 2 : 1;
   for (let g = 0; g < groups; g++) {
@@ -119,12 +156,31 @@ function putGroupScales(format: i32, at: usize, stride: usize, rows: i32, part: 
 
 /** [8 rows][32 columns] to [8 steps][8 rows][4 columns]. */
 function transpose(bytes: usize, steps: usize): void {
-  for (let row: usize = 0; row < 8; row++)
-    for (let k: usize = 0; k < 8; k++)
-      store<u32>(steps + (k << 5) + (row << 2), load<u32>(bytes + (row << 5) + (k << 2)));
+  transposeRows(bytes, steps);
+  transposeRows(bytes + 16, steps + 128);
+  transposeRows(bytes + 128, steps + 16);
+  transposeRows(bytes + 144, steps + 144);
+}
+
+/** Four rows of 16 columns to four steps. */
+@inline
+function transposeRows(bytes: usize, steps: usize): void {
+  const a = v128.load(bytes);
+  const b = v128.load(bytes, 32);
+  const c = v128.load(bytes, 64);
+  const d = v128.load(bytes, 96);
+  const ab = v128.shuffle<i32>(a, b, 0, 4, 1, 5);
+  const cd = v128.shuffle<i32>(c, d, 0, 4, 1, 5);
+  v128.store(steps, v128.shuffle<i64>(ab, cd, 0, 2));
+  v128.store(steps, v128.shuffle<i64>(ab, cd, 1, 3), 32);
+  const abLast = v128.shuffle<i32>(a, b, 2, 6, 3, 7);
+  const cdLast = v128.shuffle<i32>(c, d, 2, 6, 3, 7);
+  v128.store(steps, v128.shuffle<i64>(abLast, cdLast, 0, 2), 64);
+  v128.store(steps, v128.shuffle<i64>(abLast, cdLast, 1, 3), 96);
 }
 
 /** Takes the steps' quants apart into nibbles, twos and ones. */
+@inline
 function packSteps(format: i32, steps: usize, to: usize): void {
   if (format == Q8_0) {
     memory.copy(to, steps, BLOCK_QUANTS);
