@@ -87,6 +87,7 @@ describe("a worker that dies", () => {
     device.run("fill", { y, value: 1 });
     await expect(device.read(memory)).rejects.toMatchObject({ code: "device-lost" });
     await expect(device.read(memory)).rejects.toMatchObject({ code: "device-lost" });
+    device.free(memory);
     device.dispose();
     await expect(device.read(memory)).rejects.toMatchObject({ code: "disposed" });
   });

@@ -118,8 +118,8 @@ class WasmDevice implements Device {
     if (!this.#live.has(memory)) return;
     const { address, byteLength } = this.#own(memory);
     this.#live.delete(memory);
-    // After the plans under way, which may still use it.
-    this.#queue.add(() => this.#heap.free(address, byteLength));
+    // After the plans under way, which may still use it; after a failure there are none.
+    if (!this.#queue.failed) this.#queue.add(() => this.#heap.free(address, byteLength));
   }
 
   write(memory: Memory, bytes: Uint8Array, byteOffset = 0): void {

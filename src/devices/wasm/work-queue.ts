@@ -13,6 +13,10 @@ export class WorkQueue {
     return this.#busy;
   }
 
+  get failed(): boolean {
+    return this.#failure !== undefined;
+  }
+
   /** Does the work now, or after what is under way. A promise that it returns is waited for. */
   add(work: () => Promise<void> | void): void {
     if (this.#failure) throw this.#failure.error;
