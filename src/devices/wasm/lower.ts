@@ -35,8 +35,12 @@ export interface Place {
 const PANEL_BYTES = 256 << 10;
 /** Sums of a tile of tokens before a thread's panels (multiply-panels.ts). */
 const PANEL_SUMS_BYTES = 512;
-/** A block's record of activations (quantize-activations.ts). */
+/** A block's record of activations, as int8 and as int16 (quantize-activations.ts). */
 const RECORD_BYTES = 48;
+const WIDE_RECORD_BYTES = 80;
+/** A block of a panel: bytes, or 16-bit integers and scales (multiply-wide.ts). */
+const BLOCK_QUANTS = 256;
+const WIDE_BLOCK_BYTES = 544;
 /** Scratch of a thread for embed, convert and the transposed product (dequantize.ts). */
 const DEQUANTIZE_BYTES = 8 * 32 * 4 + 8 * (256 + 128);
 /** Scratch of a thread for interleave: two forms of a block. */
@@ -262,10 +266,12 @@ const lowerings: Lowerings = {
 function multiplyPacked(place: Place, args: MatmulArgs): Call[] {
   const { x, w, y, count } = args;
   const blocks = w.columns / 32;
-  const recordStride = blocks * RECORD_BYTES;
+  // Quants of 8 bits that the processor does not multiply exactly as bytes.
+  const wide = (w.format === "Q8_0" || w.format === "IQ4_NL") && place.mode !== codes.SUM_QUADS_OF_BYTES;
+  const recordStride = blocks * (wide ? WIDE_RECORD_BYTES : RECORD_BYTES);
   const shortGroups = groupLength(w.format) === 16;
-  const groupScales = 32 * (shortGroups ? 2 : 1) * (hasOffsets(w.format) ? 2 : 1);
-  const panelBytes = blocks * (256 + groupScales);
+  const scaleBytes = 32 * (shortGroups ? 2 : 1) * (hasOffsets(w.format) ? 2 : 1);
+  const panelBytes = blocks * (wide ? WIDE_BLOCK_BYTES : BLOCK_QUANTS + scaleBytes);
   const threadBytes = PANEL_SUMS_BYTES + panelBytes * Math.max(1, Math.floor(PANEL_BYTES / panelBytes));
   const scratch = new Scratch(place);
   const { calls, address } = weights(place, scratch, w);
@@ -276,7 +282,7 @@ function multiplyPacked(place: Place, args: MatmulArgs): Call[] {
     ...calls(),
     call(
       ...[codes.QUANTIZE_ACTIVATIONS, ...rowsOf(place, x), records(), recordStride, place.addressOf(count)],
-      ...[w.columns, place.kernels.biasOf(format), Number(shortGroups)],
+      ...[w.columns, place.kernels.biasOf(format), Number(shortGroups), Number(wide)],
     ),
     call(
       ...[codes.MULTIPLY_PACKED, records(), recordStride, address(), format, w.rows, w.columns],

@@ -2,13 +2,14 @@
  * matmul of packed weights with several tokens: a few groups of 8 rows are unpacked into panels that stay in the second
  * cache, and multiplied with all tokens, a few tokens at a time so that their activations stay in the first.
  *
- * Bound by integer products: for 16 columns of 8 rows, 8 vectors of weights are loaded once for a pair of tokens.
- * Sums of a token and group are kept in scratch space between blocks. Words: as in multiply-packed.ts.
+ * Bound by integer products: 16 of them, with 16 loads of weights and 8 of activations, for 32 columns of 8 rows and a
+ * token. Sums of a token and group are kept in scratch space between blocks. Words: as in multiply-packed.ts.
  */
 import { address, integer } from "./call";
 import { Q6_K, SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES } from "./codes";
-import { dotNarrow, dotWide } from "./dots";
-import { BLOCK_QUANTS, groupBytes, hasOffsets, hasShortGroups, isWide, masks } from "./formats";
+import { dotNarrow } from "./dots";
+import { BLOCK_QUANTS, groupBytes, hasOffsets, hasShortGroups, isWide } from "./formats";
+import { multiplyWideTile, unpackWidePanel, WIDE_BLOCK_BYTES } from "./multiply-wide";
 import { panelBlockBytes, unpackPanel } from "./panels";
 import { putGroup } from "./put";
 import { RECORD_BYTES, RECORD_SCALE, RECORD_SUMS } from "./quantize-activations";
@@ -26,20 +27,26 @@ export function multiplyPanels(call: usize, count: i32, groupFirst: i32, groupLa
   const blocks = columns >> 5;
   const ones = v128.load32_splat(call + 4 * 14);
   const scratch = address(call, 15) + <usize>thread * address(call, 16);
-  const panelBytes = <usize>blocks * panelBlockBytes(hasShortGroups(format), hasOffsets(format));
+  const wide = isWide(format) && integer(call, 13) != SUM_QUADS_OF_BYTES;
+  const blockBytes = wide ? WIDE_BLOCK_BYTES : panelBlockBytes(hasShortGroups(format), hasOffsets(format));
+  const panelBytes = <usize>blocks * blockBytes;
   const panels = scratch + SUMS_BYTES;
   const panelCount = <i32>((address(call, 16) - SUMS_BYTES) / panelBytes);
   for (let first = groupFirst; first < groupLast; first += panelCount) {
     const end = min(groupLast, first + panelCount);
     for (let group = first; group < end; group++) {
       const w = address(call, 3) + <usize>group * groupBytes(format, columns);
-      unpackPanel(format, w, blocks, panels + <usize>(group - first) * panelBytes, ones);
+      const panel = panels + <usize>(group - first) * panelBytes;
+      if (wide) unpackWidePanel(format, w, blocks, panel, scratch, ones);
+      else unpackPanel(format, w, blocks, panel, ones);
     }
     for (let token = 0; token < count; token += TILE_TOKENS) {
       const tokens = min(TILE_TOKENS, count - token);
       for (let group = first; group < end; group++) {
         const panel = panels + <usize>(group - first) * panelBytes;
-        multiplyTile(call, panel, token, tokens, scratch);
+        memory.fill(scratch, 0, <usize>tokens << 5);
+        if (wide) multiplyWideTile(call, panel, token, tokens, scratch);
+        else multiplyTile(call, panel, token, tokens, scratch);
         for (let t = 0; t < tokens; t++) {
           const sums = scratch + <usize>(t << 5);
           putGroup(call, token + t, group, v128.load(sums), v128.load(sums, 16));
@@ -52,30 +59,23 @@ export function multiplyPanels(call: usize, count: i32, groupFirst: i32, groupLa
 /** One copy of the loop for each shape of panel and way of summing. */
 function multiplyTile(call: usize, panel: usize, token: i32, tokens: i32, sums: usize): void {
   const format = integer(call, 4);
-  const mode = integer(call, 13);
-  memory.fill(sums, 0, <usize>tokens << 5);
-  if (isWide(format)) {
-    if (mode == SUM_QUADS_OF_BYTES) tileOf(SUM_QUADS_OF_BYTES, true, 4, false, false, call, panel, token, tokens, sums);
-    else if (mode == SUM_QUADS) tileOf(SUM_QUADS, true, 4, false, false, call, panel, token, tokens, sums);
-    else tileOf(SUM_PAIRS, true, 4, false, false, call, panel, token, tokens, sums);
-  } else if (mode != SUM_PAIRS) {
-    if (hasShortGroups(format)) {
-      if (hasOffsets(format)) tileOf(SUM_QUADS, false, 4, true, true, call, panel, token, tokens, sums);
-      else tileOf(SUM_QUADS, false, 4, true, false, call, panel, token, tokens, sums);
-    } else if (hasOffsets(format)) tileOf(SUM_QUADS, false, 4, false, true, call, panel, token, tokens, sums);
-    else tileOf(SUM_QUADS, false, 4, false, false, call, panel, token, tokens, sums);
-  } else if (format == Q6_K) tileOf(SUM_PAIRS, false, 2, true, false, call, panel, token, tokens, sums);
-  else if (hasShortGroups(format)) {
-    if (hasOffsets(format)) tileOf(SUM_PAIRS, false, 4, true, true, call, panel, token, tokens, sums);
-    else tileOf(SUM_PAIRS, false, 4, true, false, call, panel, token, tokens, sums);
-  } else if (hasOffsets(format)) tileOf(SUM_PAIRS, false, 4, false, true, call, panel, token, tokens, sums);
-  else tileOf(SUM_PAIRS, false, 4, false, false, call, panel, token, tokens, sums);
+  const short = hasShortGroups(format);
+  const offsets = hasOffsets(format);
+  if (integer(call, 13) != SUM_PAIRS) {
+    if (short && offsets) tileOf(SUM_QUADS, 4, true, true, call, panel, token, tokens, sums);
+    else if (short) tileOf(SUM_QUADS, 4, true, false, call, panel, token, tokens, sums);
+    else if (offsets) tileOf(SUM_QUADS, 4, false, true, call, panel, token, tokens, sums);
+    else tileOf(SUM_QUADS, 4, false, false, call, panel, token, tokens, sums);
+  } else if (format == Q6_K) tileOf(SUM_PAIRS, 2, true, false, call, panel, token, tokens, sums);
+  else if (short && offsets) tileOf(SUM_PAIRS, 4, true, true, call, panel, token, tokens, sums);
+  else if (short) tileOf(SUM_PAIRS, 4, true, false, call, panel, token, tokens, sums);
+  else if (offsets) tileOf(SUM_PAIRS, 4, false, true, call, panel, token, tokens, sums);
+  else tileOf(SUM_PAIRS, 4, false, false, call, panel, token, tokens, sums);
 }
 
 @inline
 function tileOf(
   mode: i32,
-  wide: bool,
   pairsFit: i32,
   shortGroups: bool,
   offsets: bool,
@@ -87,7 +87,6 @@ function tileOf(
 ): void {
   const blocks = integer(call, 6) >> 5;
   const stride = address(call, 2);
-  const nibbleMask = masks(v128.load32_splat(call + 4 * 14), 15);
   let records = address(call, 1) + <usize>token * stride;
   const sumsEnd = sums + (<usize>tokens << 5);
   for (let block = 0; block < blocks; block++) {
@@ -97,8 +96,8 @@ function tileOf(
       let upper = v128.load(sum, 16);
       const scale = v128.load32_splat(record + RECORD_SCALE);
       const start = offsets ? i32x4.splat(0) : v128.load32_splat(record + RECORD_SUMS);
-      let a = dotPanel(mode, wide, pairsFit, panel, record, start, nibbleMask);
-      let b = dotPanel(mode, wide, pairsFit, panel + 16, record, start, nibbleMask);
+      let a = dotPanel(mode, pairsFit, panel, record, start);
+      let b = dotPanel(mode, pairsFit, panel + 16, record, start);
       let scales = panel + BLOCK_QUANTS;
       if (shortGroups) {
         lower = f32x4.add(lower, f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(v128.load(scales), scale)));
@@ -107,8 +106,8 @@ function tileOf(
         a = offsets ? i32x4.splat(0) : v128.load32_splat(record + RECORD_SUMS + 4);
         b = a;
       }
-      a = dotPanel(mode, wide, pairsFit, panel + 128, record + 16, a, nibbleMask);
-      b = dotPanel(mode, wide, pairsFit, panel + 144, record + 16, b, nibbleMask);
+      a = dotPanel(mode, pairsFit, panel + 128, record + 16, a);
+      b = dotPanel(mode, pairsFit, panel + 144, record + 16, b);
       lower = f32x4.add(lower, f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(v128.load(scales), scale)));
       upper = f32x4.add(upper, f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(v128.load(scales, 16), scale)));
       if (offsets) {
@@ -132,7 +131,7 @@ function tileOf(
 
 /** sum + Σ over 16 columns of x · q: four rows of a panel. */
 @inline
-function dotPanel(mode: i32, wide: bool, pairsFit: i32, q: usize, x: usize, sum: v128, nibbleMask: v128): v128 {
+function dotPanel(mode: i32, pairsFit: i32, q: usize, x: usize, sum: v128): v128 {
   const x0 = v128.load32_splat(x);
   const x1 = v128.load32_splat(x, 4);
   const x2 = v128.load32_splat(x, 8);
@@ -141,6 +140,5 @@ function dotPanel(mode: i32, wide: bool, pairsFit: i32, q: usize, x: usize, sum:
   const q1 = v128.load(q, 32);
   const q2 = v128.load(q, 64);
   const q3 = v128.load(q, 96);
-  if (wide) return dotWide(mode, sum, x0, x1, x2, x3, q0, q1, q2, q3, nibbleMask);
   return dotNarrow(mode, pairsFit, sum, x0, x1, x2, x3, q0, q1, q2, q3);
 }

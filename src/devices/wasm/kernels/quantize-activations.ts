@@ -7,7 +7,10 @@
  *
  * Where one scale of the weights serves all 32 columns, the first half's word stands for both halves.
  *
- * Threads share the blocks of all rows. Words: x, stride, records, stride, count, columns, bias, short groups.
+ * Several rows for a product of 16-bit integers (multiply-wide.ts) have a record of 32 int16 and the scale instead.
+ *
+ * Threads share the blocks of all rows. Words: x, stride, records, stride, count, columns, bias, short groups, whether
+ * several rows become 16-bit integers.
  */
 import { address, integer, shareFirst } from "./call";
 import { largestLane } from "./numbers";
@@ -17,25 +20,52 @@ export const RECORD_BYTES: usize = 48;
 export const RECORD_SCALE: usize = 32;
 export const RECORD_SUMS: usize = 36;
 
+/** Bytes of a record of int16, and where its scale is. */
+export const WIDE_RECORD_BYTES: usize = 80;
+export const WIDE_RECORD_SCALE: usize = 64;
+
 export function quantizeActivations(call: usize, thread: i32, threadCount: i32): void {
   const blocks = integer(call, 6) >> 5;
   const bias = integer(call, 7);
   const shortGroups = integer(call, 8) != 0;
-  const items = load<i32>(address(call, 5)) * blocks;
+  const count = load<i32>(address(call, 5));
+  const wide = integer(call, 9) != 0 && count > 1;
+  const items = count * blocks;
   const last = shareFirst(items, thread + 1, threadCount);
   for (let item = shareFirst(items, thread, threadCount); item < last; item++) {
     const row = <usize>(item / blocks);
     const block = <usize>(item % blocks);
     const x = address(call, 1) + row * address(call, 2) + (block << 7);
-    const record = address(call, 3) + row * address(call, 4) + block * RECORD_BYTES;
-    quantizeBlock(x, record, bias, shortGroups);
+    const records = address(call, 3) + row * address(call, 4);
+    if (wide) quantizeWideBlock(x, records + block * WIDE_RECORD_BYTES);
+    else quantizeBlock(x, records + block * RECORD_BYTES, bias, shortGroups);
   }
 }
 
-function quantizeBlock(x: usize, record: usize, bias: i32, shortGroups: bool): void {
+function quantizeWideBlock(x: usize, record: usize): void {
+  const largest = largestOfBlock(x);
+  const factors = f32x4.splat(largest == 0 ? 0 : 127 / largest);
+  for (let c: usize = 0; c < 32; c += 8)
+    v128.store(record + 2 * c, i16x8.narrow_i32x4_s(rounded(x + 4 * c, factors), rounded(x + 4 * c + 16, factors)));
+  store<f32>(record, largest / 127, WIDE_RECORD_SCALE);
+}
+
+/** The largest magnitude of 32 values. */
+@inline
+function largestOfBlock(x: usize): f32 {
   let lanes = f32x4.splat(0);
   for (let at: usize = 0; at < 128; at += 16) lanes = f32x4.max(lanes, f32x4.abs(v128.load(x + at)));
-  const largest = largestLane(lanes);
+  return largestLane(lanes);
+}
+
+/** Four values times the factors, as integers: to nearest, ties to even. */
+@inline
+function rounded(x: usize, factors: v128): v128 {
+  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x), factors)));
+}
+
+function quantizeBlock(x: usize, record: usize, bias: i32, shortGroups: bool): void {
+  const largest = largestOfBlock(x);
   const inverse: f32 = largest == 0 ? 0 : 127 / largest;
   const scale: f32 = largest / 127;
   const first = quantizeHalf(x, record, inverse);
@@ -49,10 +79,10 @@ function quantizeBlock(x: usize, record: usize, bias: i32, shortGroups: bool): v
 @inline
 function quantizeHalf(x: usize, y: usize, inverse: f32): i32 {
   const factors = f32x4.splat(inverse);
-  const a = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x), factors)));
-  const b = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x, 16), factors)));
-  const c = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x, 32), factors)));
-  const d = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x, 48), factors)));
+  const a = rounded(x, factors);
+  const b = rounded(x + 16, factors);
+  const c = rounded(x + 32, factors);
+  const d = rounded(x + 48, factors);
   v128.store(y, i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d)));
   const sums = i32x4.add(i32x4.add(a, b), i32x4.add(c, d));
   return (
