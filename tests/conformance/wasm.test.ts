@@ -26,6 +26,15 @@ describe.each(allCases)("$op: $name", ({ op, name }) => {
   it("one row equals many", () => expectOneRowEqualsMany(device, op, name));
 });
 
+describe("without relaxed SIMD", async () => {
+  const plain = await createWasmDevice({ relaxedSimd: false });
+  afterAll(() => plain.dispose());
+
+  it.each(allCases)("equals the reference: $op: $name", ({ op, name }) =>
+    expectEqualToReference(plain, op, name),
+  );
+});
+
 describe.each([1, 2, 4])("%i worker threads", async (threadCount) => {
   const threaded = await createWasmDevice({ startThread, threadCount });
   afterAll(() => threaded.dispose());

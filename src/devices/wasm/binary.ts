@@ -29,12 +29,12 @@ export interface Binary {
 }
 
 /**
- * The best binary for this machine.
+ * The best binary for this machine; the plain one if relaxed SIMD is not wanted.
  *
  * @throws {CriaError} code "unsupported" without SIMD, threads or shared memory.
  */
-export async function chooseBinary(): Promise<Binary> {
-  const relaxed = await probe("relaxed-simd", relaxedSimd);
+export async function chooseBinary(withRelaxedSimd: boolean): Promise<Binary> {
+  const relaxed = withRelaxedSimd ? await probe("relaxed-simd", relaxedSimd) : undefined;
   if (relaxed) return relaxed;
   const plain = await probe("simd", simd);
   if (plain) return plain;

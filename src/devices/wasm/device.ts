@@ -21,6 +21,8 @@ export interface WasmDeviceOptions {
   readonly startThread?: StartThread;
   /** Workers to start. Default 1. */
   readonly threadCount?: number;
+  /** Whether relaxed SIMD may be used where it computes rightly. Default true. */
+  readonly relaxedSimd?: boolean;
   /** How integer products are summed (kernels/codes.ts). Default: the fastest here, found by timing. */
   readonly mode?: number;
 }
@@ -62,7 +64,7 @@ class WasmPlan implements Plan {
  * @throws {CriaError} code "unsupported" where WebAssembly lacks SIMD, threads or shared memory.
  */
 export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise<Device> {
-  const { module, modes } = await chooseBinary();
+  const { module, modes } = await chooseBinary(options.relaxedSimd ?? true);
   await endings;
   const heap = new Heap();
   const control = heap.allocate(CONTROL_BYTES);

@@ -287,6 +287,7 @@ function multiplyPacked(place: Place, args: MatmulArgs): Call[] {
     call(
       ...[codes.MULTIPLY_PACKED, records(), recordStride, address(), format, w.rows, w.columns],
       ...[...rowsOf(place, y), ...outputWords(place, args), place.mode, ONES, panels(), threadBytes],
+      ...HALF_CONSTANTS,
     ),
   ]);
 }

@@ -16,7 +16,7 @@
  * A quant is put together from these as an unsigned integer: the signed one plus `biasOf` the format.
  */
 import { BF16, F16, F32, IQ4_NL, Q2_K, Q3_K, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0 } from "./codes";
-import { loadFiniteHalves } from "./numbers";
+import { finiteHalves } from "./numbers";
 
 /** Bytes that 32 columns of 8 rows take as unsigned bytes: the common form of all packed formats. */
 export const BLOCK_QUANTS: usize = 256;
@@ -193,11 +193,19 @@ export function onesMaskOf(format: i32): i32 {
 
 /**
  * Scales (or, with the head of these, offsets) of four rows for one group of columns: `at` is where the block's scales
- * (offsets) begin, `head` the four rows' scale of scales in K formats.
+ * (offsets) begin, `head` the four rows' scale of scales in K formats; `halfMask` and `halfPower`: see finiteHalves.
  */
 @inline
-export function scales(format: i32, at: usize, group: i32, upper: bool, head: v128): v128 {
-  if (!isK(format)) return loadFiniteHalves(at + (upper ? 8 : 0));
+export function scales(
+  format: i32,
+  at: usize,
+  group: i32,
+  upper: bool,
+  head: v128,
+  halfMask: v128,
+  halfPower: v128,
+): v128 {
+  if (!isK(format)) return finiteHalves(at + (upper ? 8 : 0), halfMask, halfPower);
   const bytes = v128.load32_zero(at + 8 * <usize>group + (upper ? 4 : 0));
   const words = i32x4.extend_low_i16x8_s(i16x8.extend_low_i8x16_s(bytes));
   return f32x4.mul(head, f32x4.convert_i32x4_s(words));

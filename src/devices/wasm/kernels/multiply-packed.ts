@@ -7,7 +7,7 @@
  * multiply-panels.ts. Both add the groups in the same order with the same operations, so they give the same bits.
  *
  * Words: records, stride, w, format, rows, columns, y, stride, residual (0: none), stride, count, α, mode, ones
- * (0x01010101), scratch, its bytes a thread.
+ * (0x01010101), scratch, its bytes a thread, HALF_MASK, HALF_POWER.
  */
 import { takePiece } from "./barrier";
 import { address, integer, pieceCount, shareFirst } from "./call";
@@ -31,7 +31,7 @@ import {
   twosMaskOf,
 } from "./formats";
 import { multiplyPanels } from "./multiply-panels";
-import { loadFiniteHalves } from "./numbers";
+import { finiteHalves } from "./numbers";
 import { putGroup } from "./put";
 import { RECORD_BYTES, RECORD_SCALE, RECORD_SUMS } from "./quantize-activations";
 
@@ -161,6 +161,8 @@ function multiplyRowOf(format: i32, mode: i32, call: usize, first: i32, last: i3
   const nibbleMask = masks(ones, 15);
   const twosMask = masks(ones, twosMaskOf(format));
   const onesMask = masks(ones, onesMaskOf(format));
+  const halfMask = v128.load32_splat(call + 4 * 17);
+  const halfPower = v128.load32_splat(call + 4 * 18);
   let w = address(call, 3) + <usize>first * groupBytes(format, columns);
   for (let group = first; group < last; group++) {
     let lower = f32x4.splat(0);
@@ -172,11 +174,11 @@ function multiplyRowOf(format: i32, mode: i32, call: usize, first: i32, last: i3
       let lowerOffsetHead = f32x4.splat(0);
       let upperOffsetHead = f32x4.splat(0);
       if (isK(format)) {
-        lowerHead = loadFiniteHalves(w);
-        upperHead = loadFiniteHalves(w + 8);
+        lowerHead = finiteHalves(w, halfMask, halfPower);
+        upperHead = finiteHalves(w + 8, halfMask, halfPower);
         if (hasOffsets(format)) {
-          lowerOffsetHead = f32x4.neg(loadFiniteHalves(w + 16));
-          upperOffsetHead = f32x4.neg(loadFiniteHalves(w + 24));
+          lowerOffsetHead = f32x4.neg(finiteHalves(w + 16, halfMask, halfPower));
+          upperOffsetHead = f32x4.neg(finiteHalves(w + 24, halfMask, halfPower));
         }
         w += headBytes(format);
       }
@@ -192,8 +194,8 @@ function multiplyRowOf(format: i32, mode: i32, call: usize, first: i32, last: i3
         let a = dotQuants(format, mode, q, 0, false, start, x0, x1, x2, x3, nibbleMask, twosMask, onesMask);
         let b = dotQuants(format, mode, q, 0, true, start, x0, x1, x2, x3, nibbleMask, twosMask, onesMask);
         if (hasShortGroups(format)) {
-          const aScale = f32x4.mul(scales(format, w, 0, false, lowerHead), scale);
-          const bScale = f32x4.mul(scales(format, w, 0, true, upperHead), scale);
+          const aScale = f32x4.mul(scales(format, w, 0, false, lowerHead, halfMask, halfPower), scale);
+          const bScale = f32x4.mul(scales(format, w, 0, true, upperHead, halfMask, halfPower), scale);
           lower = f32x4.add(lower, f32x4.mul(f32x4.convert_i32x4_s(a), aScale));
           upper = f32x4.add(upper, f32x4.mul(f32x4.convert_i32x4_s(b), bScale));
           a = startSum(format, record + RECORD_SUMS + 4);
@@ -206,16 +208,16 @@ function multiplyRowOf(format: i32, mode: i32, call: usize, first: i32, last: i3
         a = dotQuants(format, mode, q, 4, false, a, x0, x1, x2, x3, nibbleMask, twosMask, onesMask);
         b = dotQuants(format, mode, q, 4, true, b, x0, x1, x2, x3, nibbleMask, twosMask, onesMask);
         const lastGroup = hasShortGroups(format) ? 1 : 0;
-        const aScale = f32x4.mul(scales(format, w, lastGroup, false, lowerHead), scale);
-        const bScale = f32x4.mul(scales(format, w, lastGroup, true, upperHead), scale);
+        const aScale = f32x4.mul(scales(format, w, lastGroup, false, lowerHead, halfMask, halfPower), scale);
+        const bScale = f32x4.mul(scales(format, w, lastGroup, true, upperHead, halfMask, halfPower), scale);
         lower = f32x4.add(lower, f32x4.mul(f32x4.convert_i32x4_s(a), aScale));
         upper = f32x4.add(upper, f32x4.mul(f32x4.convert_i32x4_s(b), bScale));
         if (hasOffsets(format)) {
           const offsets = w + scaleBytes(format);
           for (let g = 0; g <= lastGroup; g++) {
             const sum = v128.load32_splat(record + RECORD_SUMS + 4 * <usize>g);
-            lower = f32x4.add(lower, f32x4.mul(scales(format, offsets, g, false, lowerOffsetHead), sum));
-            upper = f32x4.add(upper, f32x4.mul(scales(format, offsets, g, true, upperOffsetHead), sum));
+            lower = f32x4.add(lower, f32x4.mul(scales(format, offsets, g, false, lowerOffsetHead, halfMask, halfPower), sum));
+            upper = f32x4.add(upper, f32x4.mul(scales(format, offsets, g, true, upperOffsetHead, halfMask, halfPower), sum));
           }
         }
         w += blockBytes(format);

@@ -15,12 +15,6 @@ export function finiteHalves(at: usize, mask: v128, power: v128): v128 {
   return f32x4.mul(v128.and(i32x4.shl(v128.load16x4_s(at), 13), mask), power);
 }
 
-/** The same with constants: for the few scales of a block. */
-@inline
-export function loadFiniteHalves(at: usize): v128 {
-  return finiteHalves(at, i32x4.splat(HALF_MASK), i32x4.splat(HALF_POWER));
-}
-
 /** One f16 as f32: infinities and NaN as well. */
 export function halfToFloat(half: u32): f32 {
   const sign = (half & 0x8000) << 16;

@@ -20,7 +20,7 @@ import {
   scales,
   twosMaskOf,
 } from "./formats";
-import { loadFiniteHalves } from "./numbers";
+import { finiteHalves, HALF_MASK, HALF_POWER } from "./numbers";
 
 /** Bytes of 32 columns of 8 rows in a panel. */
 @inline
@@ -59,17 +59,19 @@ export function unpackPanel(format: i32, w: usize, blocks: i32, panel: usize, on
 
 @inline
 function unpackOf(format: i32, w: usize, blocks: i32, panel: usize, ones: v128): void {
+  const halfMask = i32x4.splat(HALF_MASK);
+  const halfPower = i32x4.splat(HALF_POWER);
   let lowerHead = f32x4.splat(0);
   let upperHead = f32x4.splat(0);
   let lowerOffsetHead = f32x4.splat(0);
   let upperOffsetHead = f32x4.splat(0);
   for (let block = 0; block < blocks; block++) {
     if (isK(format) && block % blocksPerHead(format) == 0) {
-      lowerHead = loadFiniteHalves(w);
-      upperHead = loadFiniteHalves(w + 8);
+      lowerHead = finiteHalves(w, halfMask, halfPower);
+      upperHead = finiteHalves(w + 8, halfMask, halfPower);
       if (hasOffsets(format)) {
-        lowerOffsetHead = f32x4.neg(loadFiniteHalves(w + 16));
-        upperOffsetHead = f32x4.neg(loadFiniteHalves(w + 24));
+        lowerOffsetHead = f32x4.neg(finiteHalves(w + 16, halfMask, halfPower));
+        upperOffsetHead = f32x4.neg(finiteHalves(w + 24, halfMask, halfPower));
       }
       w += headBytes(format);
     }
@@ -77,15 +79,15 @@ function unpackOf(format: i32, w: usize, blocks: i32, panel: usize, ones: v128):
     panel += BLOCK_QUANTS;
     const groups = hasShortGroups(format) ? 2 : 1;
     for (let group = 0; group < groups; group++) {
-      v128.store(panel, scales(format, w, group, false, lowerHead));
-      v128.store(panel, scales(format, w, group, true, upperHead), 16);
+      v128.store(panel, scales(format, w, group, false, lowerHead, halfMask, halfPower));
+      v128.store(panel, scales(format, w, group, true, upperHead, halfMask, halfPower), 16);
       panel += 32;
     }
     if (hasOffsets(format)) {
       const offsets = w + scaleBytes(format);
       for (let group = 0; group < groups; group++) {
-        v128.store(panel, scales(format, offsets, group, false, lowerOffsetHead));
-        v128.store(panel, scales(format, offsets, group, true, upperOffsetHead), 16);
+        v128.store(panel, scales(format, offsets, group, false, lowerOffsetHead, halfMask, halfPower));
+        v128.store(panel, scales(format, offsets, group, true, upperOffsetHead, halfMask, halfPower), 16);
         panel += 32;
       }
     }
