@@ -1,6 +1,7 @@
 /** Every reader that the fuzzer knows. */
 import type { FuzzTarget } from "../target.ts";
 import { ggufTarget } from "./gguf.ts";
+import { jinjaTarget } from "./jinja.ts";
 import { llama2cTarget } from "./llama2c.ts";
 import { paramsTarget, pickleTarget, pthTarget } from "./pth.ts";
 import { safetensorsJsonTarget, safetensorsTarget } from "./safetensors.ts";
@@ -17,4 +18,5 @@ export const fuzzTargets: readonly FuzzTarget[] = [
   sentencePieceTarget,
   tokenizerBinTarget,
   tokenizerJsonTarget,
+  jinjaTarget,
 ];
