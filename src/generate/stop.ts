@@ -27,7 +27,10 @@ export class StopMatcher {
     this.#stops = [...new Set(stops)];
   }
 
-  /** Where several stop strings match, the one that begins first counts. After a stop every piece gives nothing. */
+  /**
+   * The stop string that is complete first counts, whatever the pieces; of two that end together, the one that begins
+   * first. After a stop every piece gives nothing.
+   */
   push(piece: string): StopResult {
     if (this.#stopped) return { text: "", stopped: true };
     const text = this.#held + piece;
@@ -49,9 +52,18 @@ export class StopMatcher {
     return rest;
   }
 
+  /** Where the stop string begins that is complete first. */
   #firstStop(text: string): number | undefined {
-    const places = this.#stops.map((stop) => text.indexOf(stop)).filter((place) => place >= 0);
-    return places.length > 0 ? Math.min(...places) : undefined;
+    let first: number | undefined;
+    let firstEnd = Number.POSITIVE_INFINITY;
+    for (const stop of this.#stops) {
+      const start = text.indexOf(stop);
+      const end = start + stop.length;
+      if (start < 0 || end > firstEnd || (end === firstEnd && start > (first ?? start))) continue;
+      first = start;
+      firstEnd = end;
+    }
+    return first;
   }
 
   #heldLength(text: string): number {
