@@ -90,7 +90,7 @@ export async function openTensorFile(path: string, files: FileSystem): Promise<T
 }
 
 /** Opens a GGUF or llama2.c file from any source of bytes, such as a URL. */
-export async function openSource(
+async function openSource(
   source: ByteSource,
   first: Uint8Array,
   files?: FileSystem,

@@ -44,7 +44,7 @@ export function modelWeights(file: TensorFile, config: ModelConfig): ModelWeight
   return weights;
 }
 
-export function dialectOf(file: TensorFile): Dialect {
+function dialectOf(file: TensorFile): Dialect {
   return file.kind === "llama2c" ? "meta" : file.kind;
 }
 
