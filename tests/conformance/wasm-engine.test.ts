@@ -27,8 +27,9 @@ async function allLogits(sequence: Sequence, tokens: readonly number[]): Promise
 const settings: readonly [string, WasmDeviceOptions][] = [
   ["the caller's thread", {}],
   ["one worker", { startThread, threadCount: 1 }],
-  ["two workers", { startThread, threadCount: 2 }],
-  ["four workers", { startThread, threadCount: 4 }],
+  ["two workers", { startThread, threadCount: 2, smallWork: 0 }],
+  ["one of two workers in small steps", { startThread, threadCount: 2 }],
+  ["four workers", { startThread, threadCount: 4, smallWork: 0 }],
 ];
 
 let expected: number[][];
@@ -75,6 +76,7 @@ describe("a worker that dies", () => {
     const threads: Thread[] = [];
     const device = await createWasmDevice({
       threadCount: 2,
+      smallWork: 0,
       startThread: () => {
         const thread = startThread();
         threads.push(thread);

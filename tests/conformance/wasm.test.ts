@@ -36,7 +36,7 @@ describe("without relaxed SIMD", async () => {
 });
 
 describe.each([1, 2, 4])("%i worker threads", async (threadCount) => {
-  const threaded = await createWasmDevice({ startThread, threadCount });
+  const threaded = await createWasmDevice({ startThread, threadCount, smallWork: 0 });
   afterAll(() => threaded.dispose());
 
   it.each(allCases)("give the same bits: $op: $name", async ({ op, name }) => {

@@ -21,6 +21,11 @@ export interface WasmDeviceOptions {
   readonly startThread?: StartThread;
   /** Workers to start. Default 1. */
   readonly threadCount?: number;
+  /**
+   * Products in a plan below which one worker does it alone: others would wait longer than they work. Default two
+   * million, about 0.2 ms.
+   */
+  readonly smallWork?: number;
   /** Whether relaxed SIMD may be used where it computes rightly. Default true. */
   readonly relaxedSimd?: boolean;
   /** How integer products are summed (kernels/codes.ts). Default: the fastest here, found by timing. */
@@ -29,6 +34,9 @@ export interface WasmDeviceOptions {
 
 /** Rows of one prefill step: more make the product a few percent faster, and an abort later. */
 const PREFILL_ROWS = 128;
+
+/** How long other work of the caller's thread may have to wait while small steps follow each other. */
+const TURN_MILLISECONDS = 1;
 
 /** The ends of disposed devices: the next one waits for them, to use their memory again (heap.ts). */
 let endings: Promise<unknown> = Promise.resolve();
@@ -50,11 +58,14 @@ class WasmPlan implements Plan {
   readonly device: WasmDevice;
   readonly address: number;
   readonly callCount: number;
+  /** Whether one thread walks it. */
+  readonly small: boolean;
 
-  constructor(device: WasmDevice, address: number, callCount: number) {
+  constructor(device: WasmDevice, address: number, callCount: number, small: boolean) {
     this.device = device;
     this.address = address;
     this.callCount = callCount;
+    this.small = small;
   }
 }
 
@@ -72,17 +83,18 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
   const mode = options.mode ?? fastestMode(kernels, heap, control, modes);
   if (!modes.includes(mode))
     throw new CriaError("unsupported", `this processor cannot sum products in way ${mode}`);
-  const { startThread, threadCount = 1 } = options;
+  const { startThread, threadCount = 1, smallWork = 2_000_000 } = options;
   const threads = startThread
     ? workerThreads(startThread, threadCount, { module, memory: heap.memory, control })
     : callerThread(kernels, control);
-  return new WasmDevice(heap, { kernels, mode, threads });
+  return new WasmDevice(heap, { kernels, mode, threads, smallWork });
 }
 
 interface Parts {
   readonly kernels: Kernels;
   readonly mode: number;
   readonly threads: Threads;
+  readonly smallWork: number;
 }
 
 class WasmDevice implements Device {
@@ -95,10 +107,13 @@ class WasmDevice implements Device {
   readonly #queue = new WorkQueue();
   readonly #live = new Set<Memory>();
   #scratch = { address: 0, byteLength: 0 };
-  #recording: Call[] | undefined;
+  readonly #smallWork: number;
+  #recording: { readonly calls: Call[]; work: number } | undefined;
   #disposed = false;
+  #turnAt = 0;
 
-  constructor(heap: Heap, { kernels, mode, threads }: Parts) {
+  constructor(heap: Heap, { kernels, mode, threads, smallWork }: Parts) {
+    this.#smallWork = smallWork;
     this.#heap = heap;
     this.#kernels = kernels;
     this.#threads = threads;
@@ -149,8 +164,8 @@ class WasmDevice implements Device {
         "bad-input",
         `${byteLength} bytes at byte ${byteOffset} do not lie in a memory of ${memory.byteLength} bytes`,
       );
-    if (this.#threads.onCaller) await nextTurn();
     await this.#queue.idle();
+    await this.#giveTurn();
     const start = address + byteOffset;
     return new Uint8Array(this.#heap.bytes.subarray(start, start + byteLength));
   }
@@ -164,7 +179,7 @@ class WasmDevice implements Device {
       put: (address, bytes) => this.#heap.bytes.set(bytes, address),
       addressOf: (memory) => this.#own(memory).address,
       run: async (calls) => {
-        this.#runOnce(calls);
+        this.#runOnce(calls, false);
         await this.#queue.idle();
       },
     });
@@ -173,28 +188,32 @@ class WasmDevice implements Device {
   run<Name extends OpName>(name: Name, args: OpArgs[Name]): void {
     this.#assertUsable();
     const calls = lower(this.#place, name, args);
-    if (this.#recording) this.#recording.push(...calls);
-    else this.#runOnce(calls);
+    const work = workOf(name, args);
+    if (this.#recording) {
+      this.#recording.calls.push(...calls);
+      this.#recording.work += work;
+    } else this.#runOnce(calls, work < this.#smallWork);
   }
 
   record(body: () => void): Plan {
     this.#assertUsable();
     if (this.#recording) throw new CriaError("bad-input", "a plan is being recorded already");
-    const calls: Call[] = [];
-    this.#recording = calls;
+    const recording = { calls: [] as Call[], work: 0 };
+    this.#recording = recording;
     try {
       body();
     } finally {
       this.#recording = undefined;
     }
-    return new WasmPlan(this, this.#planOf(calls), calls.length);
+    const { calls, work } = recording;
+    return new WasmPlan(this, this.#planOf(calls), calls.length, work < this.#smallWork);
   }
 
   replay(plan: Plan): void {
     this.#assertUsable();
     if (!(plan instanceof WasmPlan) || plan.device !== this)
       throw new CriaError("bad-input", "the plan was recorded by another device");
-    this.#queue.add(() => this.#threads.run(plan.address));
+    this.#queue.add(() => this.#threads.run(plan.address, plan.small));
   }
 
   dispose(): void {
@@ -205,10 +224,17 @@ class WasmDevice implements Device {
     endings = Promise.all([endings, ended]);
   }
 
+  /** Lets timers and sockets of this thread have their turn, if the plans before left them none for a while. */
+  async #giveTurn(): Promise<void> {
+    if (performance.now() - this.#turnAt < TURN_MILLISECONDS) return;
+    await nextTurn();
+    this.#turnAt = performance.now();
+  }
+
   /** Runs calls as a plan that is dropped afterwards. */
-  #runOnce(calls: readonly Call[]): void {
+  #runOnce(calls: readonly Call[], small: boolean): void {
     const plan = this.#planOf(calls);
-    this.#queue.add(() => this.#threads.run(plan));
+    this.#queue.add(() => this.#threads.run(plan, small));
     this.#queue.add(() => this.#heap.free(plan, planBytes(calls.length)));
   }
 
@@ -274,7 +300,15 @@ class WasmDevice implements Device {
   }
 }
 
-/** Lets timers, signals and sockets of this thread have their turn: the ops before have blocked it. */
+/** Products or values of a call, about. */
+function workOf<Name extends OpName>(name: Name, args: OpArgs[Name]): number {
+  const sizes = Object.values(args).map((value) =>
+    typeof value === "object" && value !== null && "memory" in value ? value.rows * value.columns : 0,
+  );
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  return name === "matmul" ? total * (args as OpArgs["matmul"]).x.rows : total;
+}
+
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     if (typeof setImmediate === "function") setImmediate(resolve);

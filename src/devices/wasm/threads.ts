@@ -1,6 +1,6 @@
 /**
  * The threads that run plans. With a platform that can start threads, every one of them is a worker and the caller's
- * thread never computes: it posts a plan's address to the first worker and hears when the plan is done. Between the
+ * thread never computes: it gives a plan's address to the first worker and hears when the plan is done. Between the
  * workers no message passes; they keep step in shared memory (kernels/barrier.ts).
  *
  * Without such a platform a plan runs at once, on the caller's thread.
@@ -33,14 +33,15 @@ export interface ThreadStart {
 }
 
 /** Bytes of the words by which threads keep step. */
-export const CONTROL_BYTES = 256;
+export const CONTROL_BYTES = 512;
 
 export interface Threads {
   readonly count: number;
-  /** Whether plans run on the thread that asks for them. */
-  readonly onCaller: boolean;
-  /** Runs the plan at an address; a promise where that happens elsewhere. One at a time. */
-  run(plan: number): Promise<void> | undefined;
+  /**
+   * Runs the plan at an address; a promise if it is not done on return. One at a time. A small plan is one thread's: it
+   * takes less time than keeping step would.
+   */
+  run(plan: number, small: boolean): Promise<void> | undefined;
   /** Ends the threads; resolves when they are gone. What runs is broken off. */
   dispose(): Promise<unknown>;
 }
@@ -49,7 +50,6 @@ export interface Threads {
 export function callerThread(kernels: Kernels, control: number): Threads {
   return {
     count: 1,
-    onCaller: true,
     run: (plan) => {
       kernels.walk(control, plan, 0, 1);
       return undefined;
@@ -58,13 +58,20 @@ export function callerThread(kernels: Kernels, control: number): Threads {
   };
 }
 
-/** Runs plans on `count` workers. */
+/**
+ * Runs plans on `count` workers. The first hears of a plan through shared memory while it is awake, else by a message;
+ * the caller hears of its end in the same two ways. A message each way takes tens of microseconds, which is more than a
+ * small model's token.
+ */
 export function workerThreads(
   start: StartThread,
   count: number,
   shared: Omit<ThreadStart, "thread" | "threadCount">,
 ): Threads {
+  const words = handshakeWords(shared.memory, shared.control);
+  Atomics.store(words, ASLEEP, 1);
   const threads = Array.from({ length: count }, start);
+  let asked = 0;
   let waiting: PromiseWithResolvers<void> | undefined;
   let death: CriaError | undefined;
 
@@ -86,7 +93,8 @@ export function workerThreads(
   };
 
   threads.forEach((thread, index) => {
-    thread.listen(() => finish(), die);
+    // A message about an earlier plan, whose end was seen without it, is late.
+    thread.listen((number) => number === asked && finish(), die);
     const message: ThreadStart = { ...shared, thread: index, threadCount: count };
     thread.post(message);
     thread.keepAlive(false);
@@ -94,12 +102,21 @@ export function workerThreads(
 
   return {
     count,
-    onCaller: false,
-    run(plan) {
+    run(plan, small) {
       if (death) return Promise.reject(death);
+      asked = (asked + 1) | 0;
+      Atomics.store(words, PLAN, plan);
+      Atomics.store(words, SMALL, Number(small));
+      Atomics.store(words, REQUEST, asked);
+      if (Atomics.load(words, ASLEEP) === 1) threads[0].post(asked);
+      // With other workers at it this thread would only take their processor away.
+      const spins = small || count === 1 ? CALLER_SPINS : 0;
+      for (let spin = 0; spin < spins; spin++) if (Atomics.load(words, DONE) === asked) return undefined;
+      // Either the worker sees that it is waited for, or its end is seen here: both sides write before they read.
+      Atomics.store(words, WAITING, asked);
+      if (Atomics.load(words, DONE) === asked) return undefined;
       waiting = Promise.withResolvers<void>();
       threads[0].keepAlive(true);
-      threads[0].post(plan);
       return waiting.promise;
     },
     dispose() {
@@ -108,22 +125,56 @@ export function workerThreads(
   };
 }
 
-/** What a worker does with its messages: the first starts it, each later one is the address of a plan to run. */
+// Words of the handshake between the caller and the first worker, each in a cache line of its own; `PLAN` and `SMALL` beside `REQUEST`. What comes before them belongs to kernels/barrier.ts.
+const REQUEST = 64;
+const PLAN = 65;
+const SMALL = 66;
+const DONE = 80;
+const ASLEEP = 96;
+const WAITING = 112;
+
+/** Looks of the caller before it waits for a message: about 20 µs, so that timers keep their beat. */
+const CALLER_SPINS = 2000;
+/** Looks of the first worker before it waits for a message: about 50 µs. */
+const WORKER_SPINS = 5000;
+
+function handshakeWords(memory: WebAssembly.Memory, control: number): Int32Array<ArrayBufferLike> {
+  return new Int32Array(memory.buffer, control, CONTROL_BYTES / 4);
+}
+
+/** What a worker does with its messages: the first starts it, each later one says that a plan may be there. */
 export function createThreadBody(post: (message: unknown) => void): (message: unknown) => void {
-  let run: ((plan: number) => void) | undefined;
+  let serve: (() => void) | undefined;
   return (message) => {
-    if (run) {
-      run(message as number);
-      post(message);
+    if (serve) {
+      serve();
       return;
     }
     const { module, memory, control, thread, threadCount } = message as ThreadStart;
     const kernels = instantiate(module, memory);
     // Does not return: a following thread lives inside the module.
     if (thread > 0) kernels.follow(control, thread, threadCount);
-    run = (plan) => {
-      if (threadCount > 1) kernels.release(control, plan);
-      kernels.walk(control, plan, 0, threadCount);
+    const words = handshakeWords(memory, control);
+    let done = 0;
+    serve = () => {
+      Atomics.store(words, ASLEEP, 0);
+      for (let spins = 0; ; spins++) {
+        const number = Atomics.load(words, REQUEST);
+        if (number !== done) {
+          const plan = Atomics.load(words, PLAN);
+          const walkers = Atomics.load(words, SMALL) === 1 ? 1 : threadCount;
+          if (walkers > 1) kernels.release(control, plan);
+          kernels.walk(control, plan, 0, walkers);
+          done = number;
+          Atomics.store(words, DONE, number);
+          if (Atomics.load(words, WAITING) === number) post(number);
+          spins = 0;
+        } else if (spins > WORKER_SPINS) {
+          Atomics.store(words, ASLEEP, 1);
+          if (Atomics.load(words, REQUEST) === done) return;
+          Atomics.store(words, ASLEEP, 0);
+        }
+      }
     };
   };
 }
