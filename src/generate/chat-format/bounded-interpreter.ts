@@ -31,7 +31,7 @@ const LOOP_COST = 128;
 /** A failed lookup and a `break` each make an error object in the package, which takes microseconds. */
 const EXCEPTION_COST = 512;
 const DEPTH_LIMIT = 600;
-const BASE_BUDGET = 2 ** 25;
+const BASE_BUDGET = 2 ** 24;
 const BASE_SIZE = 2 ** 20;
 /** Comparing is faster than writing. */
 const SCAN_SHARE = 16;

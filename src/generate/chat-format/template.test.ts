@@ -47,7 +47,7 @@ it.each([
   ["a".repeat(200_000)],
   [`a${" ".repeat(100_000)}b`],
   [`a${"\n ".repeat(600)}b`],
-])("answers %.40s with a typed error", (source) => {
+])("answers a faulty template with a typed error: %.40s", (source) => {
   expect(() => render(source, { x: "a" })).toThrow(code("bad-template"));
 });
 
