@@ -42,6 +42,20 @@ export function checkRange(name: string, sourceLength: number, byteOffset: numbe
     );
 }
 
+/**
+ * Room for a range that `checkRange` let through. A file's length bounds nothing: a sparse file, or what a server says,
+ * may be longer than any memory.
+ *
+ * @throws {CriaError} code "no-memory"
+ */
+export function allocateBytes(name: string, byteLength: number): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(byteLength);
+  } catch (cause) {
+    throw new CriaError("no-memory", `${name}: no memory for ${byteLength} bytes read at once`, { cause });
+  }
+}
+
 /** Where a writer puts bytes, in order. Nothing appears under the final name until `close` succeeds. */
 export interface ByteSink {
   write(bytes: Uint8Array): Promise<void>;

@@ -123,6 +123,15 @@ describe("openUrl", () => {
     expect(seen).toHaveLength(1);
   });
 
+  it("takes no memory for a length that only the server states", async () => {
+    const stated = 2 ** 43;
+    mishaps = [{ headers: { "content-range": `bytes 0-${block - 1}/${stated}` } }];
+    const source = await open();
+    expect(source.byteLength).toBe(stated);
+    await expect(source.read(0, stated)).rejects.toMatchObject({ code: "no-memory" });
+    expect(seen).toHaveLength(1);
+  });
+
   it("opens an empty file", async () => {
     served = new Uint8Array();
     const source = await open();

@@ -7,7 +7,7 @@
  * Flow: `https://…` → openUrl → readers of gguf/ and safetensors/. Source: RFC 9110, section 14 (range requests).
  */
 import { CriaError, throwIfAborted } from "../shared/errors.ts";
-import { type ByteSource, checkRange } from "./byte-source.ts";
+import { allocateBytes, type ByteSource, checkRange } from "./byte-source.ts";
 import { contentRange, exchange, type HttpOptions, retry, TemporaryFailure, withoutQuery } from "./http.ts";
 
 /** How a remote file is read. */
@@ -93,7 +93,7 @@ export async function openUrl(url: string, options: UrlOptions = {}): Promise<Ur
       if (closed) throw new CriaError("disposed", `${name}: read after close`);
       throwIfAborted(options.signal);
       checkRange(name, total, byteOffset, byteLength);
-      const result = new Uint8Array(byteLength);
+      const result = allocateBytes(name, byteLength);
       const end = byteOffset + byteLength;
       let from = byteOffset;
       while (from < end) {

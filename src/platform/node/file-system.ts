@@ -1,9 +1,21 @@
 /**
  * Node's file system behind the interface that readers and writers use.
+ *
+ *   open    exact ranges of a regular file; pipes and devices are refused, since a pipe that nobody feeds blocks for ever
+ *   create  <path>.<random>.tmp, on close synced and renamed to <path>, on abort removed
+ *
+ * Flow: path → nodeFiles → readers in src/files, model/convert.ts.
  */
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { type ByteSink, type ByteSource, checkRange, type FileSystem } from "../../files/byte-source.ts";
+import {
+  allocateBytes,
+  type ByteSink,
+  type ByteSource,
+  checkRange,
+  type FileSystem,
+} from "../../files/byte-source.ts";
 import { CriaError } from "../../shared/errors.ts";
 
 export const nodeFiles: FileSystem = {
@@ -11,7 +23,7 @@ export const nodeFiles: FileSystem = {
   create: createFile,
   async list(path) {
     const info = await stat(path).catch(() => undefined);
-    return info?.isDirectory() ? (await readdir(path)).sort() : undefined;
+    return info?.isDirectory() ? (await worded(path, readdir(path))).sort() : undefined;
   },
   async exists(path) {
     return (await stat(path).catch(() => undefined)) !== undefined;
@@ -21,26 +33,29 @@ export const nodeFiles: FileSystem = {
   baseName: basename,
 };
 
+/** Bytes in one call: Node's native code ends the process when it is asked for 2 GiB. */
+const longestCall = 2 ** 30;
+
 async function openFile(path: string): Promise<ByteSource> {
-  const handle = await open(path, "r").catch((error) => {
-    throw fileError(path, error);
-  });
-  const info = await handle.stat();
-  if (!info.isFile()) {
-    await handle.close();
+  // Before opening: to open a pipe is to wait for its writer.
+  const info = await worded(path, stat(path));
+  if (!info.isFile())
     throw new CriaError(
       "bad-file",
-      `${path}: expected a file, but it is ${info.isDirectory() ? "a folder" : "none"}`,
+      `${path}: expected a file, but it is ${info.isDirectory() ? "a folder" : "a pipe or a device"}`,
     );
-  }
+  const handle = await worded(path, open(path, "r"));
+  let closed = false;
   return {
     name: path,
     byteLength: info.size,
     async read(byteOffset, byteLength) {
+      if (closed) throw new CriaError("disposed", `${path}: read after close`);
       checkRange(path, info.size, byteOffset, byteLength);
-      const bytes = new Uint8Array(byteLength);
+      const bytes = allocateBytes(path, byteLength);
       for (let done = 0; done < byteLength; ) {
-        const { bytesRead } = await handle.read(bytes, done, byteLength - done, byteOffset + done);
+        const length = Math.min(byteLength - done, longestCall);
+        const { bytesRead } = await worded(path, handle.read(bytes, done, length, byteOffset + done));
         if (bytesRead === 0)
           throw new CriaError(
             "bad-file",
@@ -50,42 +65,55 @@ async function openFile(path: string): Promise<ByteSource> {
       }
       return bytes;
     },
-    close: () => handle.close(),
+    async close() {
+      closed = true;
+      await handle.close();
+    },
   };
 }
 
 async function createFile(path: string): Promise<ByteSink> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  const wrapped = async <Result>(work: () => Promise<Result>): Promise<Result> => {
-    try {
-      return await work();
-    } catch (error) {
-      throw fileError(path, error);
-    }
+  // Now, not after hours of writing.
+  if ((await stat(path).catch(() => undefined))?.isDirectory())
+    throw new CriaError("bad-file", `${path}: expected a file to write, but it is a folder`);
+  await worded(path, mkdir(dirname(path), { recursive: true }));
+  // Random and "wx": neither another writer of the same path nor a link that lies there gets these bytes.
+  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
+  const handle = await worded(path, open(temporary, "wx"));
+  let ended = false;
+  const checkOpen = (): void => {
+    if (ended) throw new CriaError("disposed", `${path}: written after close`);
   };
-  const handle = await wrapped(async () => {
-    await mkdir(dirname(path), { recursive: true });
-    return open(temporary, "w");
-  });
   return {
-    write: (bytes) => wrapped(() => writeAll(handle, bytes)),
-    close: () =>
-      wrapped(async () => {
-        await handle.sync();
-        await handle.close();
-        await rename(temporary, path);
-      }),
+    async write(bytes) {
+      checkOpen();
+      for (let done = 0; done < bytes.length; ) {
+        const length = Math.min(bytes.length - done, longestCall);
+        const { bytesWritten } = await worded(path, handle.write(bytes, done, length));
+        done += bytesWritten;
+      }
+    },
+    async close() {
+      checkOpen();
+      ended = true;
+      await worded(path, handle.sync());
+      await worded(path, handle.close());
+      await worded(path, rename(temporary, path));
+    },
     async abort() {
+      ended = true;
       await handle.close().catch(() => {});
       await rm(temporary, { force: true });
     },
   };
 }
 
-async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done);
-    done += bytesWritten;
+/** Awaits the system and puts what goes wrong into words. */
+async function worded<Value>(path: string, work: Promise<Value>): Promise<Value> {
+  try {
+    return await work;
+  } catch (error) {
+    throw fileError(path, error);
   }
 }
 
@@ -94,11 +122,13 @@ function fileError(path: string, cause: unknown): CriaError {
   const code = (cause as NodeJS.ErrnoException).code;
   switch (code) {
     case "ENOENT":
+    case "ENOTDIR":
       return new CriaError("not-found", `${path}: no such file`, { cause });
     case "EISDIR":
       return new CriaError("bad-file", `${path}: expected a file, but it is a folder`, { cause });
     case "EACCES":
     case "EPERM":
+    case "EROFS":
       return new CriaError("bad-file", `${path}: not permitted`, { cause });
     case "ENOSPC":
     case "EDQUOT":
