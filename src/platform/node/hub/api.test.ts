@@ -52,6 +52,23 @@ describe("describeRepository", () => {
   });
 });
 
+describe("describeRepository of a hub without end", () => {
+  it("gives up a list whose next page is itself", async () => {
+    const server = createServer((request, response) => {
+      const page = `http://${request.headers.host}${request.url}`;
+      const answer = request.url?.includes("/tree/") ? [] : { sha: oid };
+      response.writeHead(200, { link: `<${page}>; rel="next"` }).end(JSON.stringify(answer));
+    });
+    const at = { ...settings, endpoint: await listen(server) };
+    await expect(describeRepository("user/repo", "main", at)).rejects.toMatchObject({
+      code: "bad-file",
+      message: expect.stringContaining("pages"),
+    });
+    server.closeAllConnections();
+    server.close();
+  });
+});
+
 describe("hubFetch", () => {
   it("opens a file over its redirect, keeping the token on the hub", async () => {
     const url = fileUrl("user/repo", hub.commit, "a b#1.gguf", settings);

@@ -31,6 +31,8 @@ export interface HubRepository {
 
 const longestAnswer = 64 * 1024 * 1024;
 const mostFiles = 100_000;
+/** Pages of a list hold about a thousand files. */
+const mostAnswers = 1000;
 const mostRedirects = 10;
 
 /** The commit that a revision means now, and its files. @throws {CriaError} code "not-found", "network", "bad-file" */
@@ -121,7 +123,9 @@ export function hubHttp(settings: HubSettings): HttpOptions {
 /** What the library gets as its fetch: retries, errors in words, and an answer of bounded size. */
 function jsonFetch(repo: string, revision: string, settings: HubSettings): typeof fetch {
   const http = hubHttp(settings);
-  return (input, init) => {
+  let answers = 0;
+  return async (input, init) => {
+    if (++answers > mostAnswers) throw badAnswer(repo, `a list of more than ${mostAnswers} pages`);
     const url = input instanceof Request ? input.url : String(input);
     return retry(
       () =>

@@ -9,6 +9,7 @@
  *
  * Flow: pull.ts writes it; resolve.ts and list.ts read it. Source: huggingface.co/docs/huggingface_hub/guides/manage-cache.
  */
+import { randomBytes } from "node:crypto";
 import {
   link,
   lstat,
@@ -66,11 +67,18 @@ export async function storeRevision(
   commit: string,
 ): Promise<void> {
   if (isCommit(revision)) return;
-  const path = join(repoFolder(cacheFolder, repo), "refs", revision);
+  const folder = repoFolder(cacheFolder, repo);
+  const path = join(folder, "refs", revision);
   await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.${process.pid}.tmp`;
-  await writeFile(temporary, commit);
-  await rename(temporary, path);
+  // Random, since no lock is held: another pull may write the same revision now. Not in refs/, where every file is one.
+  const temporary = join(folder, `${randomBytes(6).toString("hex")}.tmp`);
+  try {
+    await writeFile(temporary, commit);
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
 }
 
 /** Size of a file, through links; undefined when it is not there. */

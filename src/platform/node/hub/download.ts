@@ -12,6 +12,7 @@ import { type FileHandle, mkdir, open, rename, rm, statfs } from "node:fs/promis
 import { basename, dirname } from "node:path";
 import { contentRange, exchange, type HttpOptions, retry, TemporaryFailure } from "../../../files/http.ts";
 import { CriaError, throwIfAborted } from "../../../shared/errors.ts";
+import { sizeOf } from "./cache.ts";
 
 /** One file to download. */
 export interface DownloadRequest {
@@ -48,7 +49,12 @@ export async function downloadBlob(request: DownloadRequest): Promise<void> {
   } finally {
     await handle.close();
   }
-  await rename(partial, request.blob);
+  try {
+    await rename(partial, request.blob);
+  } catch (error) {
+    // A process that stood still for long has lost its lock, and another may have finished the file meanwhile.
+    if ((await sizeOf(request.blob)) !== request.byteLength) throw error;
+  }
 }
 
 /** The beginning of the file that is on disk, and the hash over it. */

@@ -215,7 +215,18 @@ describe("pullModel", () => {
   });
 });
 
-describe("several processes", () => {
+describe("several pulls at once", () => {
+  it("do not meet in one process either", async () => {
+    const names = [name, "hf:user/repo:Q8_0", "hf:user/repo/README.md", name];
+    for (let round = 0; round < 5; round++) {
+      const pulled = await Promise.all(names.map((wanted) => pullModel(wanted, options())));
+      expect(pulled.map(({ bytes }) => bytes)).toEqual([size, other.length, readme.length, size]);
+      expect(await readdir(inRepo())).toEqual(["blobs", "refs", "snapshots"]);
+      expect(await readdir(inRepo("refs"))).toEqual(["main"]);
+      await rm(inRepo(), { recursive: true });
+    }
+  });
+
   it("resumes what a killed process began", async () => {
     hub.mishaps = [{ stallAfter: 120_000 }];
     const child = startPull(name, options());
