@@ -107,9 +107,6 @@ export async function* generate(
   let { logits } = prefill;
   while (predicted < limit) {
     throwIfAborted(signal);
-    // Read before sampling, which overwrites the logits.
-    const report =
-      options.logProbabilities === undefined ? undefined : new Reporter(logits, options.logProbabilities);
     const id = sampler.sample(logits);
     predicted++;
     if (!options.ignoreEnd && (tokenizer.endIds.has(id) || prompt.endIds?.has(id))) {
@@ -119,7 +116,7 @@ export async function* generate(
     sampler.accept(id);
     ids.push(id);
     const piece = text.push(id);
-    const reported = report?.of(id);
+    const reported = reportOf(logits, id, options.logProbabilities);
     if (reported) logProbabilities.push(reported.logProbability);
     yield { id, text: piece, ...reported };
     if (text.stopped) {
@@ -219,21 +216,14 @@ class AnswerText {
   }
 }
 
-class Reporter {
-  readonly #logits: Float32Array;
-  readonly #count: number;
-
-  constructor(logits: Float32Array, count: number) {
-    this.#logits = logits.slice();
-    this.#count = count;
-  }
-
-  of(id: number): { logProbability: number; alternatives: readonly LogProbability[] } {
-    return {
-      logProbability: logProbability(this.#logits, id),
-      alternatives: topLogProbabilities(this.#logits, this.#count),
-    };
-  }
+/** The log-probability of the chosen token and of the likeliest ones; nothing where it was not asked for. */
+function reportOf(
+  logits: Float32Array,
+  id: number,
+  count: number | undefined,
+): { logProbability: number; alternatives: readonly LogProbability[] } | undefined {
+  if (count === undefined) return undefined;
+  return { logProbability: logProbability(logits, id), alternatives: topLogProbabilities(logits, count) };
 }
 
 function sharedLength(a: readonly number[], b: readonly number[]): number {
