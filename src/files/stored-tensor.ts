@@ -2,6 +2,7 @@
  * A tensor as it lies in a file: read row by row, so that loading, converting and merging shards need memory for a few
  * rows only. Every reader in this folder returns these.
  */
+import { CriaError } from "../shared/errors.ts";
 import { rowBytes, type TensorFormat } from "../tensor/format.ts";
 
 /** A matrix (or vector: one row) in a file. */
@@ -11,8 +12,30 @@ export interface StoredTensor {
   /** Output channels or vocabulary entries; 1 for a vector. */
   readonly rows: number;
   readonly columns: number;
+  /**
+   * The sizes as the file gives them, outermost first, where rows and columns do not tell them: a row may be a vector
+   * or a matrix. Writers keep them; absent, one row is a vector and more are a matrix.
+   */
+  readonly shape?: readonly number[];
   /** Packed rows [rowFirst, rowFirst + rowCount), each `rowBytes(format, columns)` bytes. */
   readRows(rowFirst: number, rowCount: number): Promise<Uint8Array>;
+}
+
+/**
+ * The sizes that a writer gives a tensor, outermost first.
+ *
+ * @throws {CriaError} code "bad-input" when `shape` is not that of as many rows and columns.
+ */
+export function shapeOf(tensor: StoredTensor): readonly number[] {
+  const { name, rows, columns, shape } = tensor;
+  if (!shape) return rows === 1 ? [columns] : [rows, columns];
+  const count = shape.reduce((product, size) => product * size, 1);
+  if (count !== rows * columns || (shape.at(-1) ?? 1) !== columns)
+    throw new CriaError(
+      "bad-input",
+      `${name}: the shape [${shape.join(", ")}] is not that of ${rows} rows of ${columns}`,
+    );
+  return shape;
 }
 
 /** Bytes of the whole tensor. */

@@ -10,13 +10,16 @@
  */
 import { CriaError } from "../../shared/errors.ts";
 import type { MetadataArray, MetadataValue } from "../stored-tensor.ts";
+import { Cursor } from "./cursor.ts";
 import {
   formatOfNumber,
   type GgufFormat,
   type GgufType,
+  isAlignment,
   LEAST_BYTES,
-  SCALAR_TYPES,
   type ScalarType,
+  shownValue,
+  TYPED_ARRAYS,
 } from "./types.ts";
 
 export interface GgufTensorInfo {
@@ -40,9 +43,6 @@ export interface GgufHeader {
   /** Where the data starts. */
   readonly dataOffset: number;
 }
-
-/** Thrown by the cursor when the header goes on beyond the bytes at hand. */
-export class NeedMoreBytes extends Error {}
 
 const MAGIC = 0x46554747;
 const LEAST_ENTRY_BYTES = 8 + 4 + 1;
@@ -100,9 +100,8 @@ function wrongVersion(name: string, version: number): CriaError {
 }
 
 function alignmentOf(value: MetadataValue, cursor: Cursor): number {
-  const valid = typeof value === "number" && Number.isInteger(value) && value > 0 && value <= 2 ** 20;
-  if (!valid || (value & (value - 1)) !== 0)
-    throw cursor.bad(`general.alignment is ${String(value)}; expected a power of two`);
+  if (!isAlignment(value))
+    throw cursor.bad(`general.alignment is ${shownValue(value)}; expected a power of two`);
   return value;
 }
 
@@ -129,33 +128,24 @@ function readScalar(cursor: Cursor, type: ScalarType, key: string): MetadataValu
   }
 }
 
-const TYPED_ARRAYS = {
-  u8: Uint8Array,
-  i8: Int8Array,
-  u16: Uint16Array,
-  i16: Int16Array,
-  u32: Uint32Array,
-  i32: Int32Array,
-  f32: Float32Array,
-  f64: Float64Array,
-} as const;
-
 function readArray(cursor: Cursor, key: string, depth: number): { type: GgufType; value: MetadataValue } {
   if (depth > DEEPEST_ARRAY) throw cursor.bad(`${key}: arrays are nested deeper than ${DEEPEST_ARRAY}`);
   const element = cursor.type(key);
   const length = cursor.count(`elements of ${key}`, LEAST_BYTES[element]);
   if (element === "array") {
-    const inner = Array.from({ length }, () => readArray(cursor, key, depth + 1));
+    const inner: { type: GgufType; value: MetadataValue }[] = [];
+    for (let i = 0; i < length; i++) inner.push(readArray(cursor, key, depth + 1));
     const types = new Set(inner.map(({ type }) => type));
     if (types.size > 1) throw cursor.bad(`${key}: arrays of different types in one array`);
     const innerType = inner[0]?.type ?? "array<u8>";
     return { type: `array<${innerType}>`, value: inner.map(({ value }) => value) };
   }
   const type: GgufType = `array<${element}>`;
-  if (element in TYPED_ARRAYS) {
-    const Typed = TYPED_ARRAYS[element as keyof typeof TYPED_ARRAYS];
+  const Typed = TYPED_ARRAYS[element];
+  if (Typed) {
     const copy = Uint8Array.from(cursor.bytes(length * Typed.BYTES_PER_ELEMENT));
-    return { type, value: new Typed(copy.buffer) as MetadataArray };
+    const value: MetadataArray = new Typed(copy.buffer);
+    return { type, value };
   }
   const values: MetadataValue[] = [];
   for (let i = 0; i < length; i++) values.push(readScalar(cursor, element, key));
@@ -207,114 +197,5 @@ function checkPlaces(
     if (previous && tensor.offset < previous.offset + previous.byteLength)
       throw new CriaError("bad-file", `${name}: the tensors "${previous.name}" and "${tensor.name}" overlap`);
     previous = tensor;
-  }
-}
-
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-/** Reads little-endian values in order, with errors that name the byte. */
-class Cursor {
-  readonly name: string;
-  at = 0;
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  readonly #fileLength: number;
-
-  constructor(name: string, bytes: Uint8Array, fileLength: number) {
-    this.name = name;
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#fileLength = fileLength;
-  }
-
-  bad(message: string): CriaError {
-    return new CriaError("bad-file", `${this.name}: ${message} (before byte ${this.at})`);
-  }
-
-  /** Moves on by `length` bytes and gives where they start. */
-  #take(length: number): number {
-    const from = this.at;
-    if (from + length > this.#fileLength)
-      throw this.bad(`the header needs ${length} more bytes, but the file has ${this.#fileLength}`);
-    if (from + length > this.#bytes.length) throw new NeedMoreBytes();
-    this.at = from + length;
-    return from;
-  }
-
-  bytes(length: number): Uint8Array {
-    const from = this.#take(length);
-    return this.#bytes.subarray(from, from + length);
-  }
-
-  u32(): number {
-    return this.#view.getUint32(this.#take(4), true);
-  }
-
-  number(type: Exclude<ScalarType, "string" | "bool" | "u64" | "i64">): number {
-    const from = this.#take(LEAST_BYTES[type]);
-    switch (type) {
-      case "u8":
-        return this.#view.getUint8(from);
-      case "i8":
-        return this.#view.getInt8(from);
-      case "u16":
-        return this.#view.getUint16(from, true);
-      case "i16":
-        return this.#view.getInt16(from, true);
-      case "u32":
-        return this.#view.getUint32(from, true);
-      case "i32":
-        return this.#view.getInt32(from, true);
-      case "f32":
-        return this.#view.getFloat32(from, true);
-      case "f64":
-        return this.#view.getFloat64(from, true);
-      default:
-        return type satisfies never;
-    }
-  }
-
-  /** A 64-bit integer: a number when that is exact. */
-  long(type: "u64" | "i64"): number | bigint {
-    const from = this.#take(8);
-    const value = type === "u64" ? this.#view.getBigUint64(from, true) : this.#view.getBigInt64(from, true);
-    return BigInt.asIntN(54, value) === value ? Number(value) : value;
-  }
-
-  /** A u64 that is a size or an offset. */
-  size(what: string): number {
-    const value = this.long("u64");
-    if (typeof value !== "number" || value > Number.MAX_SAFE_INTEGER)
-      throw this.bad(`${what} is ${value}, which is beyond any file`);
-    return value;
-  }
-
-  /** A u64 that counts things of at least `leastBytes` each, checked against what is left of the file. */
-  count(what: string, leastBytes: number): number {
-    const value = this.size(`the number of ${what}`);
-    const left = this.#fileLength - this.at;
-    if (value * leastBytes > left)
-      throw this.bad(`${value} ${what} need at least ${value * leastBytes} bytes, but ${left} are left`);
-    return value;
-  }
-
-  string(longest = Number.MAX_SAFE_INTEGER): string {
-    const length = this.count("bytes of a string", 1);
-    if (length > longest) throw this.bad(`a name of ${length} bytes; expected at most ${longest}`);
-    const bytes = this.bytes(length);
-    try {
-      return decoder.decode(bytes);
-    } catch (cause) {
-      throw new CriaError("bad-file", `${this.name}: invalid UTF-8 in the string before byte ${this.at}`, {
-        cause,
-      });
-    }
-  }
-
-  type(key: string): (typeof SCALAR_TYPES)[number] {
-    const number = this.u32();
-    const type = SCALAR_TYPES[number];
-    if (!type) throw this.bad(`${key}: unknown metadata type ${number}`);
-    return type;
   }
 }

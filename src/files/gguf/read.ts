@@ -7,9 +7,11 @@
 import { CriaError } from "../../shared/errors.ts";
 import { rowBytes, type TensorFormat } from "../../tensor/format.ts";
 import type { ByteSource, FileSystem } from "../byte-source.ts";
+import { checkRows } from "../check-rows.ts";
 import type { StoredTensor, TensorFile, UnsupportedTensor } from "../stored-tensor.ts";
-import { type GgufHeader, type GgufTensorInfo, NeedMoreBytes, parseHeader } from "./header.ts";
-import type { GgufType } from "./types.ts";
+import { NeedMoreBytes } from "./cursor.ts";
+import { type GgufHeader, type GgufTensorInfo, parseHeader } from "./header.ts";
+import { type GgufType, shownValue } from "./types.ts";
 
 /** An opened GGUF file, with what is needed to write it again. */
 export interface GgufFile extends TensorFile {
@@ -22,8 +24,8 @@ export interface GgufFile extends TensorFile {
 
 /** Bytes of the first try; most headers are a vocabulary of one to eight megabytes. */
 const FIRST_BYTES = 1 << 20;
-/** A header beyond this is no header. */
-const MOST_BYTES = 512 << 20;
+/** A header beyond this is no header: the largest vocabularies take some 20 MB. */
+const MOST_BYTES = 256 << 20;
 
 /** Whether a file that starts so is a GGUF. */
 export function isGguf(firstBytes: Uint8Array): boolean {
@@ -39,18 +41,23 @@ export async function openGguf(source: ByteSource, files?: FileSystem): Promise<
   const header = await readHeader(source);
   const partCount = header.metadata.get("split.count") ?? 1;
   if (typeof partCount !== "number" || partCount <= 1) return toFile([{ source, header }]);
-  return toFile(await openParts(source, header, partCount, files));
+  return openSplit({ source, header }, partCount, files);
 }
 
+/** Reads more until the header ends: at least four times as much as before, so that all reads cost little more than one. */
 async function readHeader(source: ByteSource): Promise<GgufHeader> {
-  for (let length = FIRST_BYTES; ; length *= 4) {
+  for (let length = FIRST_BYTES; ; ) {
     const bytes = await source.read(0, Math.min(length, source.byteLength));
     try {
       return parseHeader(source.name, bytes, source.byteLength);
     } catch (error) {
       if (!(error instanceof NeedMoreBytes)) throw error;
-      if (length > MOST_BYTES)
-        throw new CriaError("bad-file", `${source.name}: the header is longer than ${MOST_BYTES} bytes`);
+      if (error.byteLength > MOST_BYTES)
+        throw new CriaError(
+          "bad-file",
+          `${source.name}: the header goes on to byte ${error.byteLength}; expected at most ${MOST_BYTES}`,
+        );
+      length = Math.min(MOST_BYTES, Math.max(4 * length, error.byteLength));
     }
   }
 }
@@ -60,40 +67,48 @@ interface Part {
   readonly header: GgufHeader;
 }
 
-async function openParts(
-  source: ByteSource,
-  header: GgufHeader,
-  count: number,
-  files?: FileSystem,
-): Promise<Part[]> {
-  const match = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/.exec(source.name);
-  if (!match || !files || Number(match[3]) !== count)
+/** Opens the parts beside one of them; those opened here are closed again if anything is wrong with any. */
+async function openSplit(given: Part, count: number, files: FileSystem | undefined): Promise<GgufFile> {
+  const { name } = given.source;
+  if (!files)
+    throw new CriaError(
+      "not-found",
+      `${name}: one of ${count} parts, and the others cannot be reached from here`,
+    );
+  const match = /^(.*)-\d{5}-of-(\d{5})\.gguf$/.exec(name);
+  if (Number(match?.[2]) !== count || !match)
     throw new CriaError(
       "bad-file",
-      `${source.name}: one of ${count} parts, which must be named NAME-00001-of-${String(count).padStart(5, "0")}.gguf`,
+      `${name}: one of ${count} parts, which must be named NAME-00001-of-${String(count).padStart(5, "0")}.gguf`,
     );
   const parts: Part[] = [];
-  const opened: ByteSource[] = [];
   try {
     for (let index = 0; index < count; index++) {
-      const path = `${match[1]}-${String(index + 1).padStart(5, "0")}-of-${match[3]}.gguf`;
-      const own = path === source.name;
-      const part = own ? source : await files.open(path);
-      if (!own) opened.push(part);
-      const partHeader = own ? header : await readHeader(part);
-      const number = partHeader.metadata.get("split.no");
-      if (number !== index || partHeader.metadata.get("split.count") !== count)
+      const path = `${match[1]}-${String(index + 1).padStart(5, "0")}-of-${match[2]}.gguf`;
+      parts.push(path === name ? given : await openPart(path, files));
+      const { metadata } = parts[index].header;
+      const number = metadata.get("split.no");
+      if (number !== index || metadata.get("split.count") !== count)
         throw new CriaError(
           "bad-file",
-          `${path}: split.no is ${String(number)}; expected ${index} of ${count} parts`,
+          `${path}: split.no is ${shownValue(number)}; expected ${index} of ${count} parts`,
         );
-      parts.push({ source: part, header: partHeader });
     }
+    return toFile(parts);
   } catch (error) {
-    for (const part of opened) await part.close();
+    for (const part of parts) if (part !== given) await part.source.close();
     throw error;
   }
-  return parts;
+}
+
+async function openPart(path: string, files: FileSystem): Promise<Part> {
+  const source = await files.open(path);
+  try {
+    return { source, header: await readHeader(source) };
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
 }
 
 function toFile(parts: readonly Part[]): GgufFile {
@@ -113,11 +128,9 @@ function toFile(parts: readonly Part[]): GgufFile {
     }
   }
   const total = header.metadata.get("split.tensors.count");
-  if (typeof total === "number" && parts.length > 1 && total !== tensors.size + unsupported.length)
-    throw new CriaError(
-      "bad-file",
-      `${source.name}: the parts hold ${tensors.size} tensors; expected ${total}`,
-    );
+  const count = tensors.size + unsupported.length;
+  if (typeof total === "number" && parts.length > 1 && total !== count)
+    throw new CriaError("bad-file", `${source.name}: the parts hold ${count} tensors; expected ${total}`);
   return {
     kind: "gguf",
     name: source.name,
@@ -137,13 +150,16 @@ function toFile(parts: readonly Part[]): GgufFile {
 }
 
 function storedTensor({ source, header }: Part, info: GgufTensorInfo, format: TensorFormat): StoredTensor {
-  const bytesPerRow = rowBytes(format, info.columns);
+  const { name, rows, columns, sizes } = info;
+  const bytesPerRow = rowBytes(format, columns);
   return {
-    name: info.name,
+    name,
     format,
-    rows: info.rows,
-    columns: info.columns,
-    readRows(rowFirst, rowCount) {
+    rows,
+    columns,
+    shape: sizes.toReversed(),
+    async readRows(rowFirst, rowCount) {
+      checkRows(info, rowFirst, rowCount);
       return source.read(header.dataOffset + info.offset + rowFirst * bytesPerRow, rowCount * bytesPerRow);
     },
   };

@@ -3,7 +3,9 @@
  *
  * Source: the GGUF specification; ggml.h for the formats.
  */
+
 import { blockBytes, blockLength, type TensorFormat, tensorFormats } from "../../tensor/format.ts";
+import type { MetadataValue } from "../stored-tensor.ts";
 
 /** Metadata types by number. */
 export const SCALAR_TYPES = [
@@ -42,6 +44,28 @@ export const LEAST_BYTES: Readonly<Record<(typeof SCALAR_TYPES)[number], number>
   u64: 8,
   i64: 8,
   f64: 8,
+};
+
+type TypedArrayConstructor =
+  | typeof Uint8Array
+  | typeof Int8Array
+  | typeof Uint16Array
+  | typeof Int16Array
+  | typeof Uint32Array
+  | typeof Int32Array
+  | typeof Float32Array
+  | typeof Float64Array;
+
+/** What an array of each element type becomes; the others become lists. */
+export const TYPED_ARRAYS: Readonly<Partial<Record<(typeof SCALAR_TYPES)[number], TypedArrayConstructor>>> = {
+  u8: Uint8Array,
+  i8: Int8Array,
+  u16: Uint16Array,
+  i16: Int16Array,
+  u32: Uint32Array,
+  i32: Int32Array,
+  f32: Float32Array,
+  f64: Float64Array,
 };
 
 /** A tensor format of ggml's: one that Cria computes with (`format`), or one it only knows the size of. */
@@ -89,6 +113,8 @@ const FOREIGN: readonly (readonly [number, string, number, number])[] = [
   [34, "TQ1_0", 256, 54],
   [35, "TQ2_0", 256, 66],
   [39, "MXFP4", 32, 17],
+  [40, "NVFP4", 64, 36],
+  [41, "Q1_0", 128, 18],
 ];
 
 const FORMATS: ReadonlyMap<number, GgufFormat> = new Map([
@@ -108,4 +134,15 @@ export function formatOfNumber(number: number): GgufFormat | undefined {
 
 export function numberOfFormat(format: TensorFormat): number {
   return NUMBERS[format];
+}
+
+/** Whether a value of `general.alignment` is one: a power of two, up to a megabyte. */
+export function isAlignment(value: MetadataValue): value is number {
+  return typeof value === "number" && Number.isInteger(Math.log2(value)) && value >= 1 && value <= 2 ** 20;
+}
+
+/** A metadata value in a few characters, for messages: it may be an array of millions. */
+export function shownValue(value: MetadataValue | undefined): string {
+  if (typeof value === "object") return `an array of ${value.length}`;
+  return typeof value === "string" ? JSON.stringify(value.slice(0, 40)) : String(value);
 }

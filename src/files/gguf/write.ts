@@ -7,8 +7,17 @@
 import { CriaError } from "../../shared/errors.ts";
 import type { ByteSink } from "../byte-source.ts";
 import { rowPieces } from "../row-pieces.ts";
-import { type MetadataValue, type StoredTensor, tensorBytes } from "../stored-tensor.ts";
-import { type GgufType, LEAST_BYTES, numberOfFormat, SCALAR_TYPES, type ScalarType } from "./types.ts";
+import { type MetadataValue, type StoredTensor, shapeOf, tensorBytes } from "../stored-tensor.ts";
+import {
+  type GgufType,
+  isAlignment,
+  LEAST_BYTES,
+  numberOfFormat,
+  SCALAR_TYPES,
+  type ScalarType,
+  shownValue,
+  TYPED_ARRAYS,
+} from "./types.ts";
 
 /** A metadata value with the type it is written as. */
 export interface GgufEntry {
@@ -29,9 +38,23 @@ export interface GgufContents {
   readonly signal?: AbortSignal;
 }
 
-/** Writes a whole file; `sink` is left open. @throws {CriaError} "bad-input" for a value that its type cannot hold. */
+/**
+ * Writes a whole file; `sink` is left open.
+ *
+ * @throws {CriaError} "bad-input" for a value that its type cannot hold, or what no reader would take: a name twice, an
+ * alignment that is no power of two.
+ */
 export async function writeGguf(sink: ByteSink, contents: GgufContents): Promise<void> {
-  const alignment = Number(contents.entries.find(({ key }) => key === "general.alignment")?.value ?? 32);
+  const alignment = contents.entries.find(({ key }) => key === "general.alignment")?.value ?? 32;
+  if (!isAlignment(alignment)) throw wrongValue("general.alignment", "a power of two", alignment);
+  checkUnique(
+    "metadata key",
+    contents.entries.map(({ key }) => key),
+  );
+  checkUnique(
+    "tensor",
+    contents.tensors.map(({ name }) => name),
+  );
   const header = headerBytes(contents, alignment);
   await sink.write(header);
   // A file of metadata alone ends with it, as the vocabulary files of llama.cpp do.
@@ -45,6 +68,14 @@ export async function writeGguf(sink: ByteSink, contents: GgufContents): Promise
       contents.onProgress?.(written, total);
     }
     await sink.write(new Uint8Array(padding(tensorBytes(tensor), alignment)));
+  }
+}
+
+function checkUnique(what: string, names: readonly string[]): void {
+  const seen = new Set<string>();
+  for (const name of names) {
+    if (seen.has(name)) throw new CriaError("bad-input", `the ${what} "${name}" is given twice`);
+    seen.add(name);
   }
 }
 
@@ -64,7 +95,7 @@ function headerBytes({ version = 3, entries, tensors }: GgufContents, alignment:
   }
   let offset = 0;
   for (const tensor of tensors) {
-    const sizes = tensor.rows === 1 ? [tensor.columns] : [tensor.columns, tensor.rows];
+    const sizes = shapeOf(tensor).toReversed();
     writer.scalar("string", tensor.name, tensor.name);
     writer.scalar("u32", sizes.length, tensor.name);
     for (const size of sizes) writer.scalar("u64", size, tensor.name);
@@ -132,6 +163,12 @@ class Writer {
     const inner = elementOf(element);
     this.scalar("u32", SCALAR_TYPES.indexOf(inner ? "array" : (element as ScalarType)), key);
     this.scalar("u64", value.length, key);
+    const Typed = TYPED_ARRAYS[element as ScalarType];
+    if (Typed && value instanceof Typed) {
+      // As bytes: a float that is not a number would lose its payload on the way.
+      this.bytes(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
+      return;
+    }
     for (const item of value) {
       if (inner) this.#array(inner, item, key);
       else this.scalar(element as ScalarType, item, key);
@@ -140,12 +177,13 @@ class Writer {
 
   scalar(type: ScalarType, value: MetadataValue, key: string): void {
     if (type === "string") {
-      if (typeof value !== "string") throw wrongValue(key, type, value);
+      if (typeof value !== "string" || !value.isWellFormed()) throw wrongValue(key, type, value);
       const bytes = new TextEncoder().encode(value);
       this.scalar("u64", bytes.length, key);
       this.bytes(bytes);
       return;
     }
+    if ((type === "bool") !== (typeof value === "boolean")) throw wrongValue(key, type, value);
     const number = typeof value === "boolean" ? Number(value) : value;
     if (typeof number !== "number" && typeof number !== "bigint") throw wrongValue(key, type, value);
     if (!fits(type, number)) throw wrongValue(key, type, value);
@@ -179,8 +217,5 @@ function fits(type: ScalarType, value: number | bigint): boolean {
 }
 
 function wrongValue(key: string, type: string, value: MetadataValue): CriaError {
-  return new CriaError(
-    "bad-input",
-    `${key}: expected a value of type ${type}, but got ${String(value).slice(0, 40)}`,
-  );
+  return new CriaError("bad-input", `${key}: expected a value of type ${type}, but got ${shownValue(value)}`);
 }
