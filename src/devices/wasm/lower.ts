@@ -78,7 +78,7 @@ export function lower<Name extends OpName>(place: Place, name: Name, args: OpArg
 }
 
 /** The number of a weights' format in plans. */
-export function formatCode(format: TensorFormat): number {
+function formatCode(format: TensorFormat): number {
   if (format === "I32") throw new CriaError("bad-input", "expected weights, but the tensor is I32");
   return FORMATS[format];
 }
