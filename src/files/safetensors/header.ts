@@ -9,12 +9,14 @@
  */
 import { CriaError } from "../../shared/errors.ts";
 import type { TensorFormat } from "../../tensor/format.ts";
+import { type OrderedJson, parseOrderedJson } from "./ordered-json.ts";
 
 export interface SafetensorsInfo {
   readonly name: string;
   readonly dtype: string;
   /** Undefined for a dtype that no weight of a Llama has. */
   readonly format: TensorFormat | undefined;
+  readonly shape: readonly number[];
   readonly rows: number;
   readonly columns: number;
   /** From the start of the file. */
@@ -27,24 +29,34 @@ export const LONGEST_HEADER = 100_000_000;
 
 const FORMATS: Readonly<Record<string, TensorFormat>> = { F32: "F32", F16: "F16", BF16: "BF16" };
 
-/** Bytes of a value of each dtype of the format. */
-const DTYPE_BYTES: Readonly<Record<string, number>> = {
-  BOOL: 1,
-  U8: 1,
-  I8: 1,
-  F8_E5M2: 1,
-  F8_E4M3: 1,
-  I16: 2,
-  U16: 2,
-  F16: 2,
-  BF16: 2,
-  I32: 4,
-  U32: 4,
-  F32: 4,
-  F64: 8,
-  I64: 8,
-  U64: 8,
+/** Bits of a value of each dtype of the format. */
+const DTYPE_BITS: Readonly<Record<string, number>> = {
+  F4: 4,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  BOOL: 8,
+  U8: 8,
+  I8: 8,
+  F8_E5M2: 8,
+  F8_E4M3: 8,
+  F8_E8M0: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E5M2FNUZ: 8,
+  I16: 16,
+  U16: 16,
+  F16: 16,
+  BF16: 16,
+  I32: 32,
+  U32: 32,
+  F32: 32,
+  C64: 64,
+  F64: 64,
+  I64: 64,
+  U64: 64,
 };
+
+/** header, tensor, shape */
+const DEEPEST = 3;
 
 export interface SafetensorsHeader {
   readonly metadata: ReadonlyMap<string, string>;
@@ -66,20 +78,19 @@ export function headerLength(name: string, first: Uint8Array, fileLength: number
 
 /** Parses and checks the JSON of a file. @throws {CriaError} "bad-file", naming the tensor */
 export function parseHeader(name: string, json: Uint8Array, fileLength: number): SafetensorsHeader {
-  const entries = Object.entries(parseObject(name, json));
   const dataOffset = 8 + json.length;
   const metadata = new Map<string, string>();
   const tensors: SafetensorsInfo[] = [];
-  for (const [key, value] of entries) {
+  for (const [key, value] of parseObject(name, json)) {
     if (key !== "__metadata__") {
       tensors.push(readInfo(name, key, value, dataOffset));
       continue;
     }
-    if (!isRecord(value))
+    if (!(value instanceof Map))
       throw new CriaError("bad-file", `${name}: __metadata__ should be an object of strings`);
-    for (const [key, text] of Object.entries(value)) {
+    for (const [key, text] of value) {
       if (typeof text !== "string")
-        throw new CriaError("bad-file", `${name}: __metadata__.${key} should be a string`);
+        throw new CriaError("bad-file", `${name}: __metadata__.${key.slice(0, 200)} should be a string`);
       metadata.set(key, text);
     }
   }
@@ -87,44 +98,51 @@ export function parseHeader(name: string, json: Uint8Array, fileLength: number):
   return { metadata, tensors };
 }
 
-function parseObject(name: string, json: Uint8Array): Record<string, unknown> {
-  let parsed: unknown;
+const OPENING_BRACE = 0x7b;
+
+function parseObject(name: string, json: Uint8Array): Map<string, OrderedJson> {
+  if (json[0] !== OPENING_BRACE)
+    throw new CriaError("bad-file", `${name}: expected a JSON object at byte 8, but found byte ${json[0]}`);
   try {
-    parsed = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(json));
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(json);
+    return parseOrderedJson(text, DEEPEST) as Map<string, OrderedJson>;
   } catch (cause) {
-    throw new CriaError("bad-file", `${name}: the header at byte 8 is not valid JSON`, { cause });
+    const what = cause instanceof SyntaxError ? cause.message : "invalid UTF-8";
+    throw new CriaError("bad-file", `${name}: the header at byte 8 is not valid JSON: ${what}`, { cause });
   }
-  if (!isRecord(parsed))
-    throw new CriaError("bad-file", `${name}: the header at byte 8 is not a JSON object`);
-  return parsed;
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+function isSizes(value: OrderedJson | undefined): value is number[] {
+  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && Number(size) >= 0);
 }
 
-function isSizes(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+/** A value in a few characters, for messages. */
+export function shownJson(value: OrderedJson | undefined): string {
+  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "a list" : "an object";
+  return typeof value === "string" ? JSON.stringify(value.slice(0, 40)) : String(value);
 }
 
-function readInfo(file: string, name: string, value: unknown, dataOffset: number): SafetensorsInfo {
-  const bad = (message: string) => new CriaError("bad-file", `${file}: tensor "${name}": ${message}`);
-  if (!isRecord(value)) throw bad("expected an object with dtype, shape and data_offsets");
-  const { dtype, shape, data_offsets: offsets } = value;
-  if (typeof dtype !== "string" || !Object.hasOwn(DTYPE_BYTES, dtype))
-    throw bad(`unknown dtype ${JSON.stringify(dtype)}`);
+function readInfo(file: string, name: string, value: OrderedJson, dataOffset: number): SafetensorsInfo {
+  const bad = (message: string) =>
+    new CriaError("bad-file", `${file}: tensor "${name.slice(0, 200)}": ${message}`);
+  if (!(value instanceof Map)) throw bad("expected an object with dtype, shape and data_offsets");
+  const dtype = value.get("dtype");
+  if (typeof dtype !== "string" || !Object.hasOwn(DTYPE_BITS, dtype))
+    throw bad(`unknown dtype ${shownJson(dtype)}`);
+  const shape = value.get("shape");
   if (!isSizes(shape) || shape.length > 8) throw bad("shape should be a list of at most 8 sizes");
+  const offsets = value.get("data_offsets");
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[1] < offsets[0])
     throw bad("data_offsets should be [first, end]");
   const columns = shape.at(-1) ?? 1;
   const rows = shape.slice(0, -1).reduce((product, size) => product * size, 1);
-  const byteLength = rows * columns * DTYPE_BYTES[dtype];
+  const byteLength = (rows * columns * DTYPE_BITS[dtype]) / 8;
   if (byteLength !== offsets[1] - offsets[0])
     throw bad(
       `shape [${shape}] of ${dtype} takes ${byteLength} bytes, but data_offsets say ${offsets[1] - offsets[0]}`,
     );
   const format = Object.hasOwn(FORMATS, dtype) ? FORMATS[dtype] : undefined;
-  return { name, dtype, format, rows, columns, byteOffset: dataOffset + offsets[0], byteLength };
+  return { name, dtype, format, shape, rows, columns, byteOffset: dataOffset + offsets[0], byteLength };
 }
 
 function checkCover(

@@ -4,10 +4,22 @@
  * Flow: FileSystem → headers → TensorFile (rows on demand).
  */
 import { CriaError } from "../../shared/errors.ts";
-import { rowBytes } from "../../tensor/format.ts";
+import { rowBytes, type TensorFormat } from "../../tensor/format.ts";
 import type { ByteSource, FileSystem } from "../byte-source.ts";
+import { checkRows } from "../check-rows.ts";
 import type { StoredTensor, TensorFile, UnsupportedTensor } from "../stored-tensor.ts";
-import { headerLength, LONGEST_HEADER, parseHeader, type SafetensorsHeader } from "./header.ts";
+import {
+  headerLength,
+  LONGEST_HEADER,
+  parseHeader,
+  type SafetensorsHeader,
+  type SafetensorsInfo,
+  shownJson,
+} from "./header.ts";
+import { parseOrderedJson } from "./ordered-json.ts";
+
+/** Index files are flat; what their `metadata` holds is free. */
+const DEEPEST_INDEX = 16;
 
 /** Whether a file of `fileLength` bytes that starts so can be safetensors: a plausible length, then `{`. */
 export function isSafetensors(firstBytes: Uint8Array, fileLength: number): boolean {
@@ -48,19 +60,9 @@ export async function openSafetensors(path: string, files: FileSystem): Promise<
       for (const info of header.tensors) {
         if (tensors.has(info.name))
           throw new CriaError("bad-file", `${shard}: "${info.name}" is in an earlier shard too`);
-        const { name, format, rows, columns, byteOffset, byteLength } = info;
-        if (!format || byteLength === 0) {
-          unsupported.push({ name, format: info.dtype, rows, columns, byteLength });
-          continue;
-        }
-        const bytesPerRow = rowBytes(format, columns);
-        tensors.set(name, {
-          name,
-          format,
-          rows,
-          columns,
-          readRows: (first, count) => source.read(byteOffset + first * bytesPerRow, count * bytesPerRow),
-        });
+        const { name, format, rows, columns, byteLength } = info;
+        if (format && byteLength > 0) tensors.set(name, storedTensor(source, info, format));
+        else unsupported.push({ name, format: info.dtype, rows, columns, byteLength });
       }
     }
     return {
@@ -82,21 +84,39 @@ export async function openSafetensors(path: string, files: FileSystem): Promise<
   }
 }
 
+function storedTensor(source: ByteSource, info: SafetensorsInfo, format: TensorFormat): StoredTensor {
+  const { name, shape, rows, columns, byteOffset } = info;
+  const bytesPerRow = rowBytes(format, columns);
+  return {
+    name,
+    format,
+    rows,
+    columns,
+    shape,
+    async readRows(rowFirst, rowCount) {
+      checkRows(info, rowFirst, rowCount);
+      return source.read(byteOffset + rowFirst * bytesPerRow, rowCount * bytesPerRow);
+    },
+  };
+}
+
 /** Shard paths with the tensors that the index puts in each. */
 async function readIndex(path: string, files: FileSystem): Promise<Map<string, string[]>> {
-  const { weight_map: map } = await readJson(path, files);
-  if (typeof map !== "object" || map === null)
-    throw new CriaError("bad-file", `${path}: weight_map is missing`);
+  const index = await readJson(path, files, (text) => parseOrderedJson(text, DEEPEST_INDEX));
+  const map = index instanceof Map ? index.get("weight_map") : undefined;
+  if (!(map instanceof Map)) throw new CriaError("bad-file", `${path}: weight_map is missing`);
   const shards = new Map<string, string[]>();
-  for (const [name, shard] of Object.entries(map)) {
+  for (const [name, shard] of map) {
     // A name with a path in it could lead out of the model's folder.
     if (typeof shard !== "string" || !/^[^/\\]+\.safetensors$/.test(shard))
       throw new CriaError(
         "bad-file",
-        `${path}: weight_map["${name}"] is ${JSON.stringify(shard)}; expected a file name`,
+        `${path}: weight_map["${name}"] is ${shownJson(shard)}; expected a file name`,
       );
     const file = files.join(files.folderOf(path), shard);
-    shards.set(file, [...(shards.get(file) ?? []), name]);
+    const names = shards.get(file);
+    if (names) names.push(name);
+    else shards.set(file, [name]);
   }
   return shards;
 }
@@ -104,10 +124,17 @@ async function readIndex(path: string, files: FileSystem): Promise<Map<string, s
 async function readConfigJson(path: string, files: FileSystem): Promise<Record<string, unknown>> {
   if (!(await files.exists(path)))
     throw new CriaError("not-found", `${path} is missing: it says what shape the tensors beside it make`);
-  return readJson(path, files);
+  const value = await readJson<unknown>(path, files, JSON.parse);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new CriaError("bad-file", `${path}: expected a JSON object`);
+  return value as Record<string, unknown>;
 }
 
-async function readJson(path: string, files: FileSystem): Promise<Record<string, unknown>> {
+async function readJson<Value>(
+  path: string,
+  files: FileSystem,
+  parse: (text: string) => Value,
+): Promise<Value> {
   const source = await files.open(path);
   try {
     if (source.byteLength > LONGEST_HEADER)
@@ -116,13 +143,11 @@ async function readJson(path: string, files: FileSystem): Promise<Record<string,
         `${path}: ${source.byteLength} bytes; expected at most ${LONGEST_HEADER}`,
       );
     const text = new TextDecoder("utf-8", { fatal: true }).decode(await source.read(0, source.byteLength));
-    const value: unknown = JSON.parse(text);
-    if (typeof value !== "object" || value === null || Array.isArray(value))
-      throw new TypeError("not an object");
-    return value as Record<string, unknown>;
+    return parse(text);
   } catch (cause) {
     if (cause instanceof CriaError) throw cause;
-    throw new CriaError("bad-file", `${path}: expected a JSON object in UTF-8`, { cause });
+    const what = cause instanceof SyntaxError ? cause.message : "invalid UTF-8";
+    throw new CriaError("bad-file", `${path}: expected JSON in UTF-8: ${what}`, { cause });
   } finally {
     await source.close();
   }

@@ -6,12 +6,12 @@
 import { CriaError } from "../../shared/errors.ts";
 import type { ByteSink } from "../byte-source.ts";
 import { rowPieces } from "../row-pieces.ts";
-import { type StoredTensor, tensorBytes } from "../stored-tensor.ts";
+import { type StoredTensor, shapeOf, tensorBytes } from "../stored-tensor.ts";
 
 export interface SafetensorsContents {
   /** Left out when empty. */
   readonly metadata: ReadonlyMap<string, string>;
-  /** In this order. A tensor of one row is written as a vector when its name is in `vectors`. */
+  /** In this order. A tensor without a shape of its own is a vector when its name is in `vectors`, else a matrix. */
   readonly tensors: readonly StoredTensor[];
   readonly vectors: ReadonlySet<string>;
   readonly onProgress?: (writtenBytes: number, totalBytes: number) => void;
@@ -20,7 +20,7 @@ export interface SafetensorsContents {
 
 const DTYPES: ReadonlySet<string> = new Set(["F32", "F16", "BF16"]);
 
-/** Writes a whole file; `sink` is left open. @throws {CriaError} "bad-input" for a packed format, "aborted" */
+/** Writes a whole file; `sink` is left open. @throws {CriaError} "bad-input" for a packed format or a name given twice, "aborted" */
 export async function writeSafetensors(sink: ByteSink, contents: SafetensorsContents): Promise<void> {
   const header = new TextEncoder().encode(headerJson(contents));
   const padded = Math.ceil(header.length / 8) * 8;
@@ -39,9 +39,11 @@ export async function writeSafetensors(sink: ByteSink, contents: SafetensorsCont
   }
 }
 
+/** As text piece by piece: in an object, names that look like integers would move to the front. */
 function headerJson({ metadata, tensors, vectors }: SafetensorsContents): string {
-  const header: Record<string, unknown> = {};
-  if (metadata.size > 0) header.__metadata__ = Object.fromEntries(metadata);
+  const members = new Map<string, string>();
+  const texts = Array.from(metadata, ([key, text]) => `${JSON.stringify(key)}:${JSON.stringify(text)}`);
+  if (texts.length > 0) members.set("__metadata__", `{${texts.join()}}`);
   let offset = 0;
   for (const tensor of tensors) {
     const { name, format, rows, columns } = tensor;
@@ -50,13 +52,12 @@ function headerJson({ metadata, tensors, vectors }: SafetensorsContents): string
         "bad-input",
         `safetensors cannot hold ${format} ("${name}"); expected F32, F16 or BF16`,
       );
+    if (members.has(name) || name === "__metadata__")
+      throw new CriaError("bad-input", `the name "${name}" is taken: another tensor's, or the metadata's`);
+    const shape = tensor.shape ? shapeOf(tensor) : vectors.has(name) ? [columns] : [rows, columns];
     const end = offset + tensorBytes(tensor);
-    header[name] = {
-      dtype: format,
-      shape: vectors.has(name) ? [columns] : [rows, columns],
-      data_offsets: [offset, end],
-    };
+    members.set(name, JSON.stringify({ dtype: format, shape, data_offsets: [offset, end] }));
     offset = end;
   }
-  return JSON.stringify(header);
+  return `{${Array.from(members, ([name, value]) => `${JSON.stringify(name)}:${value}`).join()}}`;
 }
