@@ -27,7 +27,7 @@ const byteOfCharacter: ReadonlyMap<string, number> = new Map(
 );
 
 export function byteLevelCodec(vocabulary: Vocabulary): Codec {
-  const { pieces, kinds, special } = vocabulary;
+  const { pieces, kinds } = vocabulary;
   const idOf = new Map<string, number>();
   let longestPiece = 0;
   for (const [id, piece] of pieces.entries()) {
@@ -60,9 +60,8 @@ export function byteLevelCodec(vocabulary: Vocabulary): Codec {
     const ids: number[] = [];
     for (let i = 0; i < count; i++) {
       const symbol = symbols[i]!;
-      // A byte that has no token is the unknown token, or is left out where there is none: as llama.cpp does.
+      // A byte that has no token is left out, as llama.cpp does; the unknown token of such files is a control token.
       if (symbol >= 0) ids.push(symbol);
-      else if (special.unknown !== undefined) ids.push(special.unknown);
     }
     if (bytes.length > 1 << 16) {
       bytes = new Uint8Array(1024);
