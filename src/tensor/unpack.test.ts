@@ -8,7 +8,10 @@ import { dequantizeRow, groupLength, unpackedRow, unpackRow } from "./unpack.ts"
 
 /** Written by scripts/oracle/dequantize.py with gguf-py. */
 const fixture = join(import.meta.dirname, "..", "..", "tests", "fixtures", "dequantize.json");
-const vectors = JSON.parse(readFileSync(fixture, "utf8")) as Record<string, { packed: string; values: string }>;
+const vectors = JSON.parse(readFileSync(fixture, "utf8")) as Record<
+  string,
+  { packed: string; values: string }
+>;
 
 describe("dequantizeRow", () => {
   it.each(Object.keys(vectors))("gives gguf-py's values of %s to the bit", (name) => {
@@ -27,8 +30,12 @@ describe("dequantizeRow", () => {
   });
 
   it("refuses integers", () => {
-    expect(() => dequantizeRow("I32", new Uint8Array(4), 0, 1, new Float32Array(1))).toThrow("I32 does not hold floats");
-    expect(() => unpackRow("F32", new Uint8Array(4), 0, 1, unpackedRow("Q8_0", 32))).toThrow("not a packed format");
+    expect(() => dequantizeRow("I32", new Uint8Array(4), 0, 1, new Float32Array(1))).toThrow(
+      "I32 does not hold floats",
+    );
+    expect(() => unpackRow("F32", new Uint8Array(4), 0, 1, unpackedRow("Q8_0", 32))).toThrow(
+      "not a packed format",
+    );
   });
 
   it("knows the groups of 16", () => {
