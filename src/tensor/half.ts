@@ -15,7 +15,7 @@ export function halfToFloat(half: number): number {
   return halfToFloatTable[half];
 }
 
-/** The nearest F16 of a number, as bits; beyond ±65519 infinity. */
+/** The nearest F16 of an f32 (another number is rounded to f32 first), as bits; infinity from ±65520 on. */
 export function floatToHalf(value: number): number {
   floats[0] = value;
   const sign = (bits[0] >>> 16) & 0x8000;
@@ -40,7 +40,7 @@ export function bfloatToFloat(bfloat: number): number {
   return floats[0];
 }
 
-/** The nearest BF16 of a number, as bits. */
+/** The nearest BF16 of an f32 (another number is rounded to f32 first), as bits. */
 export function floatToBfloat(value: number): number {
   floats[0] = value;
   if (Number.isNaN(value)) return (bits[0] >>> 16) | 0x40;

@@ -8,7 +8,7 @@
  * Flow: files (packed rows) → unpackRow (matmul: integer dot products) or dequantizeRow (embed, convert).
  */
 import { CriaError } from "../shared/errors.ts";
-import { blockBytes, blockLength, isPacked, type TensorFormat } from "./format.ts";
+import { blockBytes, blockLength, type TensorFormat } from "./format.ts";
 import { bfloatToFloat, halfToFloatTable } from "./half.ts";
 import { unpackQ2K, unpackQ3K, unpackQ4K, unpackQ5K, unpackQ6K } from "./unpack/k-quants.ts";
 import {
@@ -85,8 +85,8 @@ export function unpackRow(
     unpackBlock(bytes, byte, out, column);
 }
 
-/** Reused between calls: rows of one model have few lengths. */
-const scratch = new Map<string, UnpackedRow>();
+/** The block that `dequantizeRow` is at. The longest hold 256 values, in groups of 16 or 32. */
+const block: UnpackedRow = unpackedRow("Q6_K", 256);
 
 /** The values of a row of any format but I32, as f32. `byteOffset` need not be aligned. */
 export function dequantizeRow(
@@ -96,28 +96,27 @@ export function dequantizeRow(
   columns: number,
   out: Float32Array,
 ): void {
-  if (!isPacked(format)) {
+  const unpackBlock = UNPACKERS[format];
+  if (!unpackBlock) {
     readNumbers(format, bytes, byteOffset, columns, out);
     return;
   }
-  const key = `${format} ${columns}`;
-  let row = scratch.get(key);
-  if (!row) {
-    if (scratch.size > 64) scratch.clear();
-    row = unpackedRow(format, columns);
-    scratch.set(key, row);
-  }
-  unpackRow(format, bytes, byteOffset, columns, row);
+  const length = blockLength(format);
+  const size = blockBytes(format);
   const group = groupLength(format);
-  const { quants, scales, offsets } = row;
   const withOffsets = hasOffsets(format);
-  for (let g = 0, first = 0; first < columns; g++, first += group) {
-    const scale = scales[g];
-    const offset = offsets[g];
-    // The product is rounded to f32 before the offset is added, as in ggml; −0 stays −0 where there is no offset.
-    if (withOffsets)
-      for (let c = first; c < first + group; c++) out[c] = Math.fround(scale * quants[c]) + offset;
-    else for (let c = first; c < first + group; c++) out[c] = scale * quants[c];
+  const { quants, scales, offsets } = block;
+  for (let column = 0, byte = byteOffset; column < columns; column += length, byte += size) {
+    unpackBlock(bytes, byte, block, 0);
+    for (let g = 0, first = 0; first < length; g++, first += group) {
+      const scale = scales[g];
+      const offset = offsets[g];
+      const to = column + first;
+      // The product is rounded to f32 before the offset is added, as in ggml; −0 stays −0 where there is no offset.
+      if (withOffsets)
+        for (let i = 0; i < group; i++) out[to + i] = Math.fround(scale * quants[first + i]) + offset;
+      else for (let i = 0; i < group; i++) out[to + i] = scale * quants[first + i];
+    }
   }
 }
 
