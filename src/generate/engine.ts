@@ -17,7 +17,7 @@ import type { Device, Plan } from "../tensor/device.ts";
 import { Step, type StepRow } from "../tensor/step.ts";
 
 /** Rows of logits that one step can give: a row of a 128k vocabulary takes half a megabyte. */
-const OUTPUT_CAPACITY = 16;
+const OUTPUT_CAPACITY = 64;
 
 export interface EngineOptions {
   /** Positions a sequence can have. */

@@ -4,13 +4,16 @@
  * Flow: node.ts (platform, device) → loadModel → Model.
  */
 import type { FileSystem } from "../files/byte-source.ts";
+import { tensorBytes } from "../files/stored-tensor.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
+import type { ModelConfig } from "../model/config.ts";
 import { loadWeights, type LoadOptions as WeightOptions } from "../model/load.ts";
+import type { ModelWeights } from "../model/weights.ts";
 import { CriaError } from "../shared/errors.ts";
 import type { Device } from "../tensor/device.ts";
 import { createTokenizer } from "../tokenizer/create-tokenizer.ts";
 import { chatFormat } from "./chat-format/detect.ts";
-import { Engine } from "./engine.ts";
+import { Engine, engineBytes } from "./engine.ts";
 import { Model } from "./model.ts";
 
 export interface LoadModelOptions extends WeightOptions {
@@ -59,6 +62,7 @@ export async function loadModel(
     const contextLength = resolveContext(options.contextLength, config.contextLength);
     const device = await platform.createDevice();
     try {
+      checkMemory(device, config, weights, contextLength);
       const loaded = await loadWeights(device, config, weights, options);
       const name = config.name !== "" ? config.name : platform.files.baseName(path);
       return new Model({
@@ -75,6 +79,25 @@ export async function loadModel(
   } finally {
     await file.close();
   }
+}
+
+/** Says before loading, not after half a minute of it, that a model is too large for the device. */
+function checkMemory(
+  device: Device,
+  config: ModelConfig,
+  weights: ModelWeights,
+  contextLength: number,
+): void {
+  const weightBytes = [...weights.values()].reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+  const needed = weightBytes + engineBytes(device, config, { contextLength });
+  const limit = device.memoryLimit ?? Number.POSITIVE_INFINITY;
+  const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1);
+  if (needed > limit)
+    throw new CriaError(
+      "no-memory",
+      `the model needs ${gigabytes(needed)} GB with a context of ${contextLength}, but the ${device.name} device can ` +
+        `hold ${gigabytes(limit)} GB; a shorter context, fewer bits, or the reference device may do`,
+    );
 }
 
 function resolveContext(asked: number | undefined, trained: number): number {

@@ -90,11 +90,7 @@ export async function openTensorFile(path: string, files: FileSystem): Promise<T
 }
 
 /** Opens a GGUF or llama2.c file from any source of bytes, such as a URL. */
-async function openSource(
-  source: ByteSource,
-  first: Uint8Array,
-  files?: FileSystem,
-): Promise<TensorFile> {
+async function openSource(source: ByteSource, first: Uint8Array, files?: FileSystem): Promise<TensorFile> {
   try {
     return isGguf(first) ? await openGguf(source, files) : await openLlama2c(source);
   } catch (error) {

@@ -28,6 +28,8 @@ export interface Device {
   readonly name: "reference" | "wasm" | "webgpu";
   /** Rows of one prefill step that suit this device: more would not be faster, or would delay an abort too long. */
   readonly prefillRows: number;
+  /** Bytes that all memories together can have, where there is such a limit. */
+  readonly memoryLimit?: number;
   /** Zeroed bytes. */
   allocate(byteLength: number): Memory;
   free(memory: Memory): void;

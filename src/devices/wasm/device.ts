@@ -9,7 +9,7 @@ import type { Device, Plan, WeightPart } from "../../tensor/device.ts";
 import { rowBytes } from "../../tensor/format.ts";
 import type { Memory, Tensor } from "../../tensor/tensor.ts";
 import { chooseBinary, instantiate, type Kernels } from "./binary.ts";
-import { Heap } from "./heap.ts";
+import { Heap, MEMORY_LIMIT } from "./heap.ts";
 import { loadInterleaved } from "./load-weight.ts";
 import { type Call, interleavedBytes, lower, type Place, planBytes, writePlan } from "./lower.ts";
 import { CONTROL_BYTES, callerThread, type StartThread, type Threads, workerThreads } from "./threads.ts";
@@ -100,6 +100,7 @@ interface Parts {
 class WasmDevice implements Device {
   readonly name = "wasm";
   readonly prefillRows: number = PREFILL_ROWS;
+  readonly memoryLimit: number = MEMORY_LIMIT;
   readonly #heap: Heap;
   readonly #kernels: Kernels;
   readonly #threads: Threads;

@@ -9,6 +9,8 @@ const ALIGNMENT = 64;
 const PAGE = 65536;
 /** What 32-bit addresses reach. */
 const PAGES_MAXIMUM = 65536;
+/** Bytes that one WebAssembly memory can have. */
+export const MEMORY_LIMIT: number = PAGES_MAXIMUM * 65536;
 
 interface Gap {
   start: number;
