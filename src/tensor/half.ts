@@ -34,6 +34,11 @@ export function floatToHalf(value: number): number {
   return sign | ((rounded - 0x38000000) >>> 13);
 }
 
+/** The nearest F16 of each of an array, as bits, into an array of the same length. */
+export function floatsToHalves(values: Float32Array, halves: Uint16Array): void {
+  for (let i = 0; i < values.length; i++) halves[i] = floatToHalf(values[i]);
+}
+
 /** The value of a BF16 bit pattern. */
 export function bfloatToFloat(bfloat: number): number {
   bits[0] = bfloat << 16;
@@ -45,6 +50,11 @@ export function floatToBfloat(value: number): number {
   floats[0] = value;
   if (Number.isNaN(value)) return (bits[0] >>> 16) | 0x40;
   return (bits[0] + 0x7fff + ((bits[0] >>> 16) & 1)) >>> 16;
+}
+
+/** The nearest BF16 of each of an array, as bits, into an array of the same length. */
+export function floatsToBfloats(values: Float32Array, bfloats: Uint16Array): void {
+  for (let i = 0; i < values.length; i++) bfloats[i] = floatToBfloat(values[i]);
 }
 
 function makeTable(): Float32Array {

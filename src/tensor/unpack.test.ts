@@ -1,9 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { blockBytes, blockLength, isPacked, type TensorFormat, tensorFormats } from "./format.ts";
-import { bfloatToFloat, floatToBfloat, floatToHalf, halfToFloat } from "./half.ts";
 import { dequantizeRow, groupLength, hasOffsets, unpackedRow, unpackRow } from "./unpack.ts";
 
 /** Written by scripts/oracle/dequantize.py with gguf-py. */
@@ -66,45 +64,5 @@ describe("dequantizeRow", () => {
 
   it("knows the groups of 16", () => {
     expect(tensorFormats.filter((format) => groupLength(format) === 16)).toEqual(["Q2_K", "Q3_K", "Q6_K"]);
-  });
-});
-
-describe("halves", () => {
-  it("survive the way to f32 and back, all of them", () => {
-    const all = Array.from({ length: 65536 }, (_, bits) => bits);
-    const numbers = (toFloat: (bits: number) => number) => all.filter((bits) => !Number.isNaN(toFloat(bits)));
-    const changed = (toFloat: (bits: number) => number, fromFloat: (value: number) => number) =>
-      numbers(toFloat).filter((bits) => fromFloat(toFloat(bits)) !== bits);
-    expect(numbers(halfToFloat)).toHaveLength(65536 - 2 * 1023);
-    expect(changed(halfToFloat, floatToHalf)).toEqual([]);
-    expect(numbers(bfloatToFloat)).toHaveLength(65536 - 2 * 127);
-    expect(changed(bfloatToFloat, floatToBfloat)).toEqual([]);
-    expect(halfToFloat(floatToHalf(Number.NaN))).toBeNaN();
-    expect(bfloatToFloat(floatToBfloat(Number.NaN))).toBeNaN();
-  });
-
-  it("round as the engine's own f16round does", () => {
-    fc.assert(
-      fc.property(fc.float(), (value) => {
-        expect(halfToFloat(floatToHalf(value))).toBe(Math.f16round(value));
-      }),
-      { numRuns: 5000 },
-    );
-    for (const value of [65519.99, 65520, -65520, 2 ** -24, 2 ** -25, 1.5 * 2 ** -24, 2 ** -14])
-      expect(halfToFloat(floatToHalf(value))).toBe(Math.f16round(Math.fround(value)));
-  });
-
-  it.each([
-    // Halfway between two BF16: to the even one; a little more: up; the largest f32: infinity.
-    [0x3f808000, 0x3f80],
-    [0x3f818000, 0x3f82],
-    [0x3f808001, 0x3f81],
-    [0xbf818000, 0xbf82],
-    [0x7f7fffff, 0x7f80],
-    [0xff7fffff, 0xff80],
-    [0x00008001, 0x0001],
-    [0x80000001, 0x8000],
-  ])("round the f32 %i to the BF16 %i", (float, bfloat) => {
-    expect(floatToBfloat(new Float32Array(Uint32Array.of(float).buffer)[0])).toBe(bfloat);
   });
 });

@@ -95,6 +95,13 @@ describe("writeGguf", () => {
     },
   );
 
+  it("keeps the bits of floats that are no numbers", async () => {
+    const value = floatsOfBits([0x7f800001, 0xffc12345]);
+    const bytes = await ggufBytes([{ key: "k", type: "array<f32>", value }], []);
+    expect(Buffer.from(bytes.slice(-8)).toString("hex")).toBe("0100807f4523c1ff");
+    expect(await rewritten(bytes)).toEqual(bytes);
+  });
+
   it("gives back the shapes that rows and columns do not tell", async () => {
     const shapes = [[16], [1, 16], [2, 3, 16], [2, 1, 3, 16]];
     const tensors = shapes.map((shape, index) => {

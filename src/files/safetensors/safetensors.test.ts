@@ -173,6 +173,9 @@ describe("safetensors", () => {
         const bytes = sink.bytes();
         const file = await openSafetensors("m", memoryFiles({ m: bytes, "config.json": "{}" }));
         expect([...file.tensors.keys()]).toEqual(tensors.map(({ name }) => name));
+        expect([...file.tensors.values()].map(({ shape }) => shape)).toEqual(
+          tensors.map(({ shape }) => shape),
+        );
         expect([...file.metadata]).toEqual(metadata);
         const again = memorySink();
         await writeSafetensors(again, {
