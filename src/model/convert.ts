@@ -12,8 +12,8 @@ import { writeGguf } from "../files/gguf/write.ts";
 import { writeSafetensors } from "../files/safetensors/write.ts";
 import type { StoredTensor } from "../files/stored-tensor.ts";
 import { CriaError } from "../shared/errors.ts";
-import { isPacked, rowBytes, type TensorFormat } from "../tensor/format.ts";
-import { floatToBfloat, floatToHalf } from "../tensor/half.ts";
+import { isPacked, rowBytes } from "../tensor/format.ts";
+import { floatsToBfloats, floatsToHalves } from "../tensor/half.ts";
 import { dequantizeRow } from "../tensor/unpack.ts";
 import { tokenizerConfigJson, vocabularyToJson } from "../tokenizer/to-json.ts";
 import { vocabularyToSentencePiece } from "../tokenizer/to-sentence-piece.ts";
@@ -164,9 +164,12 @@ function inFormat(tensor: StoredTensor, format: "F32" | "F16" | "BF16"): StoredT
   };
 }
 
-function numbersAs(format: TensorFormat, values: Float32Array): Uint8Array {
+function numbersAs(format: "F32" | "F16" | "BF16", values: Float32Array): Uint8Array {
   if (format === "F32") return new Uint8Array(values.buffer);
-  return new Uint8Array(Uint16Array.from(values, format === "F16" ? floatToHalf : floatToBfloat).buffer);
+  const bits = new Uint16Array(values.length);
+  if (format === "F16") floatsToHalves(values, bits);
+  else floatsToBfloats(values, bits);
+  return new Uint8Array(bits.buffer);
 }
 
 function renamed(tensor: StoredTensor, name: string): StoredTensor {
