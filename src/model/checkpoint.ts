@@ -89,10 +89,15 @@ export async function openTensorFile(path: string, files: FileSystem): Promise<T
   return openSource(source, first, files);
 }
 
-/** Opens a GGUF or llama2.c file from any source of bytes, such as a URL. */
-async function openSource(source: ByteSource, first: Uint8Array, files?: FileSystem): Promise<TensorFile> {
+/** Opens a GGUF, or else a llama2.c file, whose oldest version has no magic number to know it by. */
+async function openSource(source: ByteSource, first: Uint8Array, files: FileSystem): Promise<TensorFile> {
   try {
-    return isGguf(first) ? await openGguf(source, files) : await openLlama2c(source);
+    if (isGguf(first)) return await openGguf(source, files);
+    return await openLlama2c(source).catch((cause) => {
+      if (!(cause instanceof CriaError)) throw cause;
+      const message = `${source.name}: neither GGUF nor safetensors, and not a llama2.c file either (${cause.message})`;
+      throw new CriaError(cause.code, message, { cause });
+    });
   } catch (error) {
     await source.close();
     throw error;

@@ -102,5 +102,5 @@ test("what is no model at all is an error", async () => {
   writeFileSync(path, "This is only text, and not much of it.\n".repeat(40));
   const { code, stderr } = await runCria(["inspect", path]);
   expect(code).toBe(1);
-  expect(stderr).toMatch(/^error: .*text\.txt/);
+  expect(stderr).toMatch(/^error: .*text\.txt: neither GGUF nor safetensors/);
 });
