@@ -57,7 +57,7 @@ async function createDevice({ device, threads, onNotice }: LoadOptions): Promise
     return await createWasmDevice({ startThread, threadCount });
   } catch (error) {
     if (device === "wasm" || !(error instanceof CriaError && error.code === "unsupported")) throw error;
-    onNotice?.(`${error.message}; computing in plain TypeScript, which is about thirty times slower`);
+    onNotice?.(`${error.message}; computing in plain TypeScript, which is many times slower`);
     return createReferenceDevice();
   }
 }
