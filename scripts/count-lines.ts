@@ -6,7 +6,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, sep } from "node:path";
 
-const lineCap = 22_000;
+const lineCap = 60_000;
 /** A longer file most likely holds two ideas. */
 const fileLineLimit = 500;
 

@@ -85,7 +85,7 @@ async function runVitest(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "cria-test-"));
   try {
     const path = join(folder, "report.json");
-    const without = values.quick ? ["--exclude=tests/{oracle,package}/**"] : [];
+    const without = values.quick ? ["--exclude=tests/{oracle,package,browser}/**"] : [];
     const result = await runCommand(
       ["vitest", "run", "--reporter=default", "--reporter=json", `--outputFile.json=${path}`, ...without],
       { folder: root, minutes: 45, show: true },
