@@ -19,6 +19,8 @@ export interface RopeArgs {
   /** [1, rotated pairs] F32, radians per position; channels of a head beyond the pairs stay */
   readonly frequencies: Tensor;
   readonly headLength: number;
+  /** Turn back: the gradient of rope. Default false. */
+  readonly inverse?: boolean;
   /** [1, 1] I32: tokens in use */
   readonly count: Tensor;
 }
@@ -30,7 +32,7 @@ export const rope: Op<RopeArgs> = {
       () => `rope: x is ${describe(x)}, ${frequencies.columns} pairs do not fit heads of ${headLength}`,
     );
   },
-  reference({ x, positions, frequencies, headLength, count }) {
+  reference({ x, positions, frequencies, headLength, inverse, count }) {
     const rows = liveRows(count);
     const turns = frequencies.row(0);
     for (let t = 0; t < rows; t++) {
@@ -39,7 +41,7 @@ export const rope: Op<RopeArgs> = {
       for (let i = 0; i < turns.length; i++) {
         const angle = Math.fround(position * turns[i]);
         const cos = Math.cos(angle);
-        const sin = Math.sin(angle);
+        const sin = inverse ? -Math.sin(angle) : Math.sin(angle);
         for (let c = 2 * i; c < row.length; c += headLength) {
           const a = row[c];
           const b = row[c + 1];

@@ -5,6 +5,7 @@ import type { OpArgs, OpName } from "../../src/ops/index.ts";
 import { isPacked, type TensorFormat, tensorFormats } from "../../src/tensor/format.ts";
 import { columnView, type Tensor } from "../../src/tensor/tensor.ts";
 import type { Place } from "./place.ts";
+import { trainingCases } from "./training-cases.ts";
 
 export interface Setup<Name extends OpName> {
   readonly args: OpArgs[Name];
@@ -201,18 +202,19 @@ export const cases: { readonly [Name in OpName]: readonly Case<Name>[] } = {
   ),
   matmul: matmulCases,
   rope: [
-    [8, 4],
-    [64, 32],
-    [16, 3],
-  ].map(([headLength, pairs]) =>
-    simple(`${pairs} pairs in heads of ${headLength}`, (place) => {
+    { headLength: 8, pairs: 4, inverse: false },
+    { headLength: 64, pairs: 32, inverse: false },
+    { headLength: 64, pairs: 32, inverse: true },
+    { headLength: 16, pairs: 3, inverse: true },
+  ].map(({ headLength, pairs, inverse }) =>
+    simple(`${pairs} pairs in heads of ${headLength}${inverse ? ", turned back" : ""}`, (place) => {
       const x = columnView(place.random(6, 5 * headLength, 22), headLength, 3 * headLength);
       const frequencies = place.floats(
         Float32Array.from({ length: pairs }, (_, i) => 10000 ** (-i / pairs)),
         1,
       );
       const positions = place.ints([0, 1, 2, 511, 4095, 131071]);
-      return { x, y: x, positions, frequencies, headLength, count: place.count(6) };
+      return { x, y: x, positions, frequencies, headLength, inverse, count: place.count(6) };
     }),
   ),
   store: [
@@ -294,4 +296,5 @@ export const cases: { readonly [Name in OpName]: readonly Case<Name>[] } = {
     ),
     simple("F32 to F16", (place) => ({ x: place.random(5, 33, 32, 300), y: place.output(5, 33, "F16") })),
   ],
+  ...trainingCases,
 };

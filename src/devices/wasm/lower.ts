@@ -261,7 +261,22 @@ const lowerings: Lowerings = {
       ),
     ]);
   },
+  packedAttention: missing("packedAttention"),
+  dropout: missing("dropout"),
+  embedGrad: missing("embedGrad"),
+  rmsNormGrad: missing("rmsNormGrad"),
+  matmulGrad: missing("matmulGrad"),
+  packedAttentionGrad: missing("packedAttentionGrad"),
+  swigluGrad: missing("swigluGrad"),
+  crossEntropyGrad: missing("crossEntropyGrad"),
 };
+
+/** Ops of training that have no kernel yet. */
+function missing(name: OpName): () => never {
+  return () => {
+    throw new CriaError("unsupported", `the CPU device has no ${name} yet; use the reference device`);
+  };
+}
 
 function multiplyPacked(place: Place, args: MatmulArgs): Call[] {
   const { x, w, y, count } = args;
