@@ -2,7 +2,7 @@
  * Leaves out a share of the values and scales the rest, so that the expectation stays. Its gradient is itself, with the
  * same seed.
  *
- *   y[t, c] = x[t, c] / (1 − rate) where hash(seed, salt, t · columns + c) ≥ rate · 2³², else 0
+ *   y[t, c] = residual[t, c] + x[t, c] / (1 − rate) where hash(seed, salt, t · columns + c) ≥ rate · 2³², else residual[t, c]
  *
  * The hash is a counter's: no value depends on another's, nor on how rows are shared by threads.
  *
@@ -16,6 +16,8 @@ export interface DropoutArgs {
   readonly x: Tensor;
   /** [tokens, channels] F32; may be `x` itself */
   readonly y: Tensor;
+  /** [tokens, channels] F32, added to the kept values; may be `y` itself */
+  readonly residual?: Tensor;
   /** [1, 1] I32: changes from step to step */
   readonly seed: Tensor;
   /** Tells the places of a model apart that share a seed; a whole number below 2³¹. */
@@ -45,15 +47,17 @@ export const dropout: Op<DropoutArgs> = {
       () => `dropout: x is ${describe(x)}, y ${describe(y)}, rate ${rate}; expected a rate in [0, 1)`,
     );
   },
-  reference({ x, y, seed, salt, rate, count }) {
+  reference({ x, y, residual, seed, salt, rate, count }) {
     const rows = liveRows(count);
     const key = seed.intRow(0)[0];
     const threshold = dropoutThreshold(rate);
     const factor = Math.fround(1 / (1 - rate));
     for (let t = 0; t < rows; t++) {
-      const [input, output] = [x.row(t), y.row(t)];
-      for (let c = 0; c < input.length; c++)
-        output[c] = dropoutHash(key, salt, t * input.length + c) < threshold ? 0 : input[c] * factor;
+      const [input, output, added] = [x.row(t), y.row(t), residual?.row(t)];
+      for (let c = 0; c < input.length; c++) {
+        const kept = dropoutHash(key, salt, t * input.length + c) >= threshold;
+        output[c] = (added ? added[c] : 0) + (kept ? input[c] * factor : 0);
+      }
     }
   },
 };

@@ -14,6 +14,7 @@ export class Arena {
   readonly #device: Device;
   readonly #memory: Memory;
   #used = 0;
+  #peak = 0;
 
   constructor(device: Device, byteLength: number) {
     this.#device = device;
@@ -35,7 +36,13 @@ export class Arena {
       );
     const tensor = denseTensor(this.#memory, this.#used, rows, columns, format);
     this.#used += byteLength;
+    this.#peak = Math.max(this.#peak, this.#used);
     return tensor;
+  }
+
+  /** The most bytes that were in use at any time: what an arena for the same work must have. */
+  get peak(): number {
+    return this.#peak;
   }
 
   /** The place to come back to with `rewind`. */

@@ -89,7 +89,8 @@ export const trainingCases: { readonly [Name in TrainingOp]: readonly Case<Name>
     make(`rate ${rate}`, (place) => {
       const y = place.output(5, 37);
       const x = place.random(5, 37, 42);
-      return { args: { x, y, seed: place.ints([77]), salt: 3, rate, count: place.count(5) }, outputs: [y] };
+      const args = { x, y, seed: place.ints([77]), salt: 3, rate, count: place.count(5) };
+      return { args: rate > 0.5 ? { ...args, residual: place.random(5, 37, 56) } : args, outputs: [y] };
     }),
   ),
   embedGrad: [
