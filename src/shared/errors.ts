@@ -28,6 +28,8 @@ export type CriaErrorCode =
   | "no-memory"
   /** A device stopped working: a thread died. The model must be loaded again. */
   | "device-lost"
+  /** A loss or gradient is no finite number any more: training cannot go on from here. */
+  | "diverged"
   /** Used after `dispose`. */
   | "disposed";
 
