@@ -11,6 +11,7 @@ import type { ByteSink, FileSystem } from "../files/byte-source.ts";
 import { writeGguf } from "../files/gguf/write.ts";
 import { writeSafetensors } from "../files/safetensors/write.ts";
 import type { StoredTensor } from "../files/stored-tensor.ts";
+import { type QuantizedFormat, quantizeRow } from "../quantize/quantize.ts";
 import { CriaError } from "../shared/errors.ts";
 import { isPacked, rowBytes } from "../tensor/format.ts";
 import { floatsToBfloats, floatsToHalves } from "../tensor/half.ts";
@@ -23,16 +24,21 @@ import { ropeFactors } from "./rope-frequencies.ts";
 import { dialectName } from "./tensor-names.ts";
 import { reorderRows } from "./weights.ts";
 
+/** What `type` can be; the quantized ones only in GGUF. */
+export const convertTypes = ["keep", "f32", "f16", "bf16", "q8_0", "q4_0"] as const;
+export type ConvertType = (typeof convertTypes)[number];
+
 export interface ConvertOptions {
   /** Number format of the matrices; "keep" leaves each as it is (packed ones become F16 in safetensors). Default keep. */
-  readonly type?: "keep" | "f32" | "f16" | "bf16";
+  readonly type?: ConvertType;
   /** A tokenizer file to use instead of the model's own. */
   readonly tokenizer?: string;
   readonly signal?: AbortSignal;
   readonly onProgress?: (writtenBytes: number, totalBytes: number) => void;
 }
 
-const FORMATS = { f32: "F32", f16: "F16", bf16: "BF16" } as const;
+const FORMATS = { f32: "F32", f16: "F16", bf16: "BF16", q8_0: "Q8_0", q4_0: "Q4_0" } as const;
+type OutputFormat = (typeof FORMATS)[keyof typeof FORMATS];
 
 /** @throws {CriaError} what opening and writing throw; nothing is left at `output` then. */
 export async function convertModel(
@@ -43,11 +49,21 @@ export async function convertModel(
 ): Promise<void> {
   const checkpoint = await openCheckpoint(input, files, options.tokenizer);
   try {
-    if (output.endsWith(".gguf")) await toGguf(checkpoint, output, files, options);
-    else await toSafetensors(checkpoint, output, files, options);
+    await writeModel(checkpoint, output, files, options);
   } finally {
     await checkpoint.file.close();
   }
+}
+
+/** Writes an open checkpoint: as GGUF to a path that ends so, else as a folder of safetensors. */
+export async function writeModel(
+  checkpoint: Checkpoint,
+  output: string,
+  files: FileSystem,
+  options: ConvertOptions = {},
+): Promise<void> {
+  if (output.endsWith(".gguf")) await toGguf(checkpoint, output, files, options);
+  else await toSafetensors(checkpoint, output, files, options);
 }
 
 async function toGguf(
@@ -76,6 +92,8 @@ async function toSafetensors(
   files: FileSystem,
   options: ConvertOptions,
 ): Promise<void> {
+  if (options.type === "q8_0" || options.type === "q4_0")
+    throw new CriaError("bad-input", `${path}: safetensors cannot hold ${options.type}; write a .gguf file`);
   const folder = path.endsWith(".safetensors") ? files.folderOf(path) : path;
   const target = path.endsWith(".safetensors") ? path : files.join(path, "model.safetensors");
   const tensors: StoredTensor[] = [];
@@ -134,11 +152,15 @@ async function writing(
 /** The tensor in the format asked for. Norms are a row of gains and are always F32, as llama.cpp expects. */
 function typed(tensor: StoredTensor, type: ConvertOptions["type"], plainOnly: boolean): StoredTensor {
   if (tensor.rows === 1) return inFormat(tensor, "F32");
-  if (type !== undefined && type !== "keep") return inFormat(tensor, FORMATS[type]);
+  if (type !== undefined && type !== "keep") {
+    const whole = tensor.columns % 32 === 0;
+    // As llama.cpp: rows that are no whole number of blocks stay halves.
+    return inFormat(tensor, isPacked(FORMATS[type]) && !whole ? "F16" : FORMATS[type]);
+  }
   return plainOnly && isPacked(tensor.format) ? inFormat(tensor, "F16") : tensor;
 }
 
-function inFormat(tensor: StoredTensor, format: "F32" | "F16" | "BF16"): StoredTensor {
+function inFormat(tensor: StoredTensor, format: OutputFormat): StoredTensor {
   if (tensor.format === format) return tensor;
   const { columns } = tensor;
   return {
@@ -159,17 +181,26 @@ function inFormat(tensor: StoredTensor, format: "F32" | "F16" | "BF16"): StoredT
           values.subarray(row * columns, (row + 1) * columns),
         );
       }
-      return numbersAs(format, values);
+      return numbersAs(format, values, columns);
     },
   };
 }
 
-function numbersAs(format: "F32" | "F16" | "BF16", values: Float32Array): Uint8Array {
+function numbersAs(format: OutputFormat, values: Float32Array, columns: number): Uint8Array {
   if (format === "F32") return new Uint8Array(values.buffer);
+  if (format === "Q8_0" || format === "Q4_0") return quantized(format, values, columns);
   const bits = new Uint16Array(values.length);
   if (format === "F16") floatsToHalves(values, bits);
   else floatsToBfloats(values, bits);
   return new Uint8Array(bits.buffer);
+}
+
+function quantized(format: QuantizedFormat, values: Float32Array, columns: number): Uint8Array {
+  const stride = rowBytes(format, columns);
+  const bytes = new Uint8Array((values.length / columns) * stride);
+  for (let first = 0, at = 0; first < values.length; first += columns, at += stride)
+    bytes.set(quantizeRow(format, values.subarray(first, first + columns)), at);
+  return bytes;
 }
 
 function renamed(tensor: StoredTensor, name: string): StoredTensor {

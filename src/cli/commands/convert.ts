@@ -1,6 +1,6 @@
 /** `cria convert`: writes a model in another format of file, or with weights of another type. */
 import { type Command, Option } from "commander";
-import { convertModel } from "../../model/convert.ts";
+import { type ConvertType, convertModel, convertTypes } from "../../model/convert.ts";
 import { nodeFiles } from "../../platform/node/file-system.ts";
 import { resolveModel } from "../../platform/node/hub/resolve.ts";
 import { interruptible } from "../interrupt.ts";
@@ -9,7 +9,7 @@ import { ProgressBar } from "../progress-bar.ts";
 import { notice } from "../terminal.ts";
 
 interface Flags {
-  readonly type: "keep" | "f32" | "f16" | "bf16";
+  readonly type: ConvertType;
   readonly tokenizer?: string;
   readonly offline?: boolean;
 }
@@ -22,7 +22,7 @@ export function addConvertCommand(program: Command): void {
     .argument("<out>", "a .gguf file, or a folder for safetensors")
     .addOption(
       new Option("--type <type>", "how weights are stored; keep: as they are")
-        .choices(["keep", "f32", "f16", "bf16"])
+        .choices([...convertTypes])
         .default("keep"),
     )
     .option("--tokenizer <file>", "take the tokenizer from this file")
