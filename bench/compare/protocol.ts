@@ -1,0 +1,74 @@
+/**
+ * What an engine under measurement is asked and answers: one JSON object a line, an answer for every question.
+ *
+ * Flow: compare.ts (question) → cria.ts or llama-cpp.ts, a process that holds one model → answer.
+ */
+import { readFileSync } from "node:fs";
+import { readLines } from "../oracle/read-lines.ts";
+
+/** The first argument of an engine's process. */
+export interface EngineStart {
+  /** Path of a GGUF file. */
+  readonly model: string;
+  readonly threads: number;
+  readonly contextLength: number;
+  /** Where Cria was compiled to; others do not look. */
+  readonly build: string;
+}
+
+/** Greedy generation: the prompt's ids, then `count` tokens. What the cache shares with the prompt is kept. */
+export interface GenerateQuestion {
+  readonly ids: readonly number[];
+  readonly count: number;
+}
+
+export interface EngineAnswer {
+  /** From the question to the first token. */
+  readonly promptMs: number;
+  /** From the first token to the last: count − 1 steps. */
+  readonly decodeMs: number;
+  /** The most memory that the process had resident so far. */
+  readonly peakBytes: number;
+}
+
+/** The first line of an engine's process: the model is loaded. */
+export interface EngineReady {
+  readonly loadMs: number;
+  readonly version: string;
+}
+
+/** What an engine does with a question: hands over each token as it comes. */
+export type Generate = (question: GenerateQuestion) => AsyncIterable<unknown>;
+
+/** Answers questions from stdin until it ends. */
+export async function serve(version: string, load: (start: EngineStart) => Promise<Generate>): Promise<void> {
+  const start = JSON.parse(process.argv[2]) as EngineStart;
+  const loadStart = performance.now();
+  const generate = await load(start);
+  say({ loadMs: performance.now() - loadStart, version } satisfies EngineReady);
+  for await (const line of readLines(process.stdin)) {
+    const question = JSON.parse(line) as GenerateQuestion;
+    const asked = performance.now();
+    let first = asked;
+    let last = asked;
+    let tokens = 0;
+    for await (const _ of generate(question)) {
+      last = performance.now();
+      if (tokens++ === 0) first = last;
+      if (tokens === question.count) break;
+    }
+    if (tokens !== question.count) throw new Error(`expected ${question.count} tokens, got ${tokens}`);
+    say({ promptMs: first - asked, decodeMs: last - first, peakBytes: peakBytes() } satisfies EngineAnswer);
+  }
+}
+
+/** Linux counts in maxRSS what the parent held when it started this process, but not in VmHWM. */
+function peakBytes(): number {
+  const status = process.platform === "linux" ? readFileSync("/proc/self/status", "utf8") : "";
+  const kibibytes = /^VmHWM:\s*(\d+) kB$/m.exec(status)?.[1];
+  return 1024 * Number(kibibytes ?? process.resourceUsage().maxRSS);
+}
+
+function say(message: EngineReady | EngineAnswer): void {
+  process.stdout.write(`${JSON.stringify(message)}\n`);
+}
