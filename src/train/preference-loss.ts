@@ -1,0 +1,83 @@
+/**
+ * Direct preference optimisation: raises the chosen answer over the rejected one, measured against the base model.
+ *
+ *   margin = β · ((log π(chosen) − log π₀(chosen)) − (log π(rejected) − log π₀(rejected)))
+ *   loss = −log σ(margin)      dLoss / d log π(chosen) = −β · σ(−margin), of the rejected +β · σ(−margin)
+ *
+ * A batch holds pairs of windows: the chosen answer in window 2i, the rejected one in window 2i + 1. Only the answers'
+ * tokens count. The base is the model before training, whose log-probabilities are computed once a pair.
+ *
+ * Flow: preference Batch → TrainingPass.forward → preferenceStep → seeds → TrainingPass.backward.
+ * Source: Rafailov et al. 2023, arXiv 2305.18290.
+ */
+import type { Batch } from "./data/batch.ts";
+import type { TrainingPass } from "./pass.ts";
+
+/** Log-probabilities of a pair's answers under the base. */
+export interface PairReference {
+  readonly chosen: number;
+  readonly rejected: number;
+}
+
+export interface PreferenceSum {
+  /** Σ loss over pairs */
+  readonly total: number;
+  /** Pairs. */
+  readonly counted: number;
+  /** Pairs whose chosen answer has the larger reward. */
+  readonly right: number;
+  /** Σ margin over pairs */
+  readonly margin: number;
+}
+
+/** Sum of an answer's log-probabilities, window by window. */
+export function windowSums(batch: Batch, logProbabilities: Float32Array): number[] {
+  return Array.from({ length: batch.rows }, (_, window) => {
+    let sum = 0;
+    for (let t = window * batch.length; t < (window + 1) * batch.length; t++)
+      if (batch.weights[t] !== 0) sum += batch.weights[t] * logProbabilities[t];
+    return sum;
+  });
+}
+
+/** Loss and, when `trains`, gradients of a batch of pairs. `pairCount` is that of the whole step. */
+export async function preferenceStep(
+  pass: TrainingPass,
+  batch: Batch,
+  references: readonly PairReference[],
+  beta: number,
+  trains: { readonly pairCount: number; readonly dropoutSeed: number } | undefined,
+): Promise<PreferenceSum> {
+  const sums = windowSums(batch, await pass.forward(batch, trains?.dropoutSeed));
+  const margins = references.map(
+    ({ chosen, rejected }, pair) => beta * (sums[2 * pair] - chosen - (sums[2 * pair + 1] - rejected)),
+  );
+  if (trains) {
+    const seeds = new Float32Array(batch.weights.length);
+    margins.forEach((margin, pair) => {
+      const pull = (beta * sigmoid(-margin)) / trains.pairCount;
+      spread(seeds, batch, 2 * pair, -pull);
+      spread(seeds, batch, 2 * pair + 1, pull);
+    });
+    pass.backward(seeds);
+  }
+  return {
+    total: margins.reduce((sum, margin) => sum + softplus(-margin), 0),
+    counted: margins.length,
+    right: margins.filter((margin) => margin > 0).length,
+    margin: margins.reduce((sum, margin) => sum + margin, 0),
+  };
+}
+
+function spread(seeds: Float32Array, { length, weights }: Batch, window: number, seed: number): void {
+  for (let t = window * length; t < (window + 1) * length; t++) seeds[t] = seed * weights[t];
+}
+
+function sigmoid(x: number): number {
+  return 1 / (1 + Math.exp(-x));
+}
+
+/** log(1 + eˣ), which neither overflows nor loses small values. */
+function softplus(x: number): number {
+  return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+}
