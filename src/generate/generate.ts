@@ -8,6 +8,7 @@
  */
 import { CriaError, throwIfAborted } from "../shared/errors.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { Constraint } from "./constraint.ts";
 import type { Sequence } from "./engine.ts";
 import { type LogProbability, logProbability, topLogProbabilities } from "./log-probabilities.ts";
 import { resolveSampling, Sampler, type SamplingOptions } from "./sampler.ts";
@@ -20,6 +21,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly stop?: readonly string[];
   /** Go on after end-of-text tokens, as benchmarks do. Default false. */
   readonly ignoreEnd?: boolean;
+  /** What the answer may be: a JSON schema, a regular expression, a grammar (grammar/). It ends when it is complete. */
+  readonly constraint?: Constraint;
   /** Report the log-probability of each token and of this many alternatives (0 is allowed). Default: none. */
   readonly logProbabilities?: number;
   /** Report the log-probability of each prompt token after the first. Costs the whole prompt even when it is cached. */
@@ -92,8 +95,12 @@ export async function* generate(
   const { signal, maxTokens = contextLength } = options;
   if (!(Number.isInteger(maxTokens) && maxTokens >= 0))
     throw new CriaError("bad-input", `maxTokens is ${maxTokens}; expected an integer of at least 0`);
-  const sampler = new Sampler(resolveSampling(options), tokenizer.vocabularySize);
-  const text = new AnswerText(tokenizer, prompt, options.stop ?? []);
+  const endIds = prompt.endIds ? new Set([...tokenizer.endIds, ...prompt.endIds]) : tokenizer.endIds;
+  const constraint = options.constraint?.start({ continues: prompt.continues, endIds });
+  const sampler = new Sampler(resolveSampling(options), tokenizer.vocabularySize, constraint);
+  // White space that a constraint allowed is part of the answer.
+  const joins = constraint ? { ...prompt, trimStart: false } : prompt;
+  const text = new AnswerText(tokenizer, joins, options.stop ?? []);
   const started = now();
   const prefill = await processPrompt(sequence, contextLength, prompt.ids, options);
   for (const id of prompt.ids) sampler.accept(id);
@@ -107,19 +114,24 @@ export async function* generate(
   let { logits } = prefill;
   while (predicted < limit) {
     throwIfAborted(signal);
+    if (constraint?.finished) {
+      finishReason = "stop";
+      break;
+    }
     const id = sampler.sample(logits);
     predicted++;
-    if (!options.ignoreEnd && (tokenizer.endIds.has(id) || prompt.endIds?.has(id))) {
+    if (endIds.has(id) && (!options.ignoreEnd || constraint)) {
       finishReason = "stop";
       break;
     }
     sampler.accept(id);
+    constraint?.accept(id);
     ids.push(id);
     const piece = text.push(id);
     const reported = reportOf(logits, id, options.logProbabilities);
     if (reported) logProbabilities.push(reported.logProbability);
     yield { id, text: piece, ...reported };
-    if (text.stopped) {
+    if (text.stopped || constraint?.finished) {
       finishReason = "stop";
       break;
     }

@@ -234,3 +234,24 @@ it("reads biases from a map or a record, and false as a ban", () => {
   for (const logitBias of [{ x: 1 }, { 1.5: 1 }, { 1: Number.NaN }, { 1: Infinity }, { 1: "2" }])
     expect(() => resolveSampling({ logitBias } as unknown as SamplingOptions)).toThrow(/logitBias: expected/);
 });
+
+it("lets a constraint rule out tokens after bias and penalties, greedy or sampled", () => {
+  const logits = Float32Array.from([5, 4, 3, 2]);
+  const seen: number[][] = [];
+  const constraint = {
+    mask(row: Float32Array) {
+      seen.push(Array.from(row));
+      row[0] = Number.NEGATIVE_INFINITY;
+      row[2] = Number.NEGATIVE_INFINITY;
+    },
+    accept() {},
+    finished: false,
+  };
+  const bias = { 1: -3 };
+  const greedy = new Sampler(resolveSampling({ temperature: 0, logitBias: bias }), 4, constraint);
+  expect(greedy.sample(logits)).toBe(3);
+  expect(seen).toEqual([[5, 1, 3, 2]]);
+  const drawn = new Sampler(resolveSampling(off), 4, constraint);
+  for (let i = 0; i < 50; i++) expect([1, 3]).toContain(drawn.sample(logits));
+  expect(Array.from(logits)).toEqual([5, 4, 3, 2]);
+});

@@ -1,9 +1,9 @@
 /**
  * Picks the next token from a row of logits.
  *
- * The steps run in a fixed order, each narrowing the candidates: bias → penalties → top-k → top-p → min-p → temperature
- * → draw. Probabilities inside top-p and min-p are those before the temperature. Temperature 0 takes the largest logit
- * after bias and penalties, so the same prompt always gives the same text.
+ * The steps run in a fixed order, each narrowing the candidates: bias → penalties → constraint → top-k → top-p → min-p
+ * → temperature → draw. Probabilities inside top-p and min-p are those before the temperature. Temperature 0 takes the
+ * largest logit after the constraint, so the same prompt always gives the same text.
  *
  *   top-k   the k largest logits
  *   top-p   of those in order, the first ones whose probabilities reach p (the one that crosses p stays)
@@ -17,6 +17,7 @@
  */
 import { CriaError } from "../shared/errors.ts";
 import { Candidates } from "./candidates.ts";
+import type { ConstraintState } from "./constraint.ts";
 import { checkedArgmax } from "./log-probabilities.ts";
 import { Penalties } from "./penalties.ts";
 import { Random, randomSeed } from "./random.ts";
@@ -66,6 +67,7 @@ export class Sampler {
   readonly #options: ResolvedSampling;
   readonly #random: Random;
   readonly #penalties: Penalties;
+  readonly #constraint: ConstraintState | undefined;
   /** Adjusted logits [vocabulary]; the caller's own are never written. Absent when nothing adjusts them. */
   readonly #adjusted: Float32Array | undefined;
   readonly #candidates: Candidates;
@@ -74,7 +76,7 @@ export class Sampler {
   readonly #vocabularySize: number;
 
   /** @throws {CriaError} "bad-input" when the bias names a token outside the vocabulary. */
-  constructor(options: ResolvedSampling, vocabularySize: number) {
+  constructor(options: ResolvedSampling, vocabularySize: number, constraint?: ConstraintState) {
     for (const id of options.logitBias.keys())
       if (id >= vocabularySize)
         throw new CriaError(
@@ -85,7 +87,8 @@ export class Sampler {
     this.#vocabularySize = vocabularySize;
     this.#random = new Random(options.seed);
     this.#penalties = new Penalties(options);
-    const adjusts = options.logitBias.size > 0 || this.#penalties.active;
+    this.#constraint = constraint;
+    const adjusts = options.logitBias.size > 0 || this.#penalties.active || constraint !== undefined;
     this.#adjusted = adjusts ? new Float32Array(vocabularySize) : undefined;
     const { temperature, topK } = options;
     const capacity = temperature === 0 ? 0 : topK === 0 ? vocabularySize : Math.min(topK, vocabularySize);
@@ -114,7 +117,10 @@ export class Sampler {
     return this.#draw(largest) ?? likeliest;
   }
 
-  /** Counts a token for the penalties: every token of the text so far, the prompt's too if they should count. */
+  /**
+   * Counts a token for the penalties: every token of the text so far, the prompt's too if they should count. The
+   * constraint is advanced by its owner, since the prompt is no part of what it rules.
+   */
   accept(id: number): void {
     if (!Number.isInteger(id) || id < 0 || id >= this.#vocabularySize)
       throw new CriaError("bad-input", `token id ${id} is outside the vocabulary of ${this.#vocabularySize}`);
@@ -127,6 +133,7 @@ export class Sampler {
     row.set(logits);
     for (const [id, bias] of this.#options.logitBias) row[id] += bias;
     this.#penalties.apply(row);
+    this.#constraint?.mask(row);
     return row;
   }
 
