@@ -5,6 +5,7 @@
  * tokenizer.model; llama2.c's models come with tokenizer.bin, or tokN.bin for a vocabulary of N.
  */
 import type { FileSystem } from "../files/byte-source.ts";
+import { openGguf } from "../files/gguf/read.ts";
 import type { TensorFile } from "../files/stored-tensor.ts";
 import { CriaError } from "../shared/errors.ts";
 import { vocabularyFromGguf } from "../tokenizer/from-gguf.ts";
@@ -24,7 +25,7 @@ export async function findVocabulary(
   files: FileSystem,
   tokenizerPath?: string,
 ): Promise<Vocabulary | undefined> {
-  if (tokenizerPath !== undefined) return readVocabulary(tokenizerPath, config, files);
+  if (tokenizerPath !== undefined) return readVocabulary(tokenizerPath, files, config.vocabularySize);
   if (file.metadata.has("tokenizer.ggml.model")) return vocabularyFromGguf(file.metadata);
   const folder = files.folderOf(file.name);
   const candidates = [
@@ -35,24 +36,37 @@ export async function findVocabulary(
   ];
   for (const name of candidates) {
     const path = files.join(folder, name);
-    if (await files.exists(path)) return readVocabulary(path, config, files);
+    if (await files.exists(path)) return readVocabulary(path, files, config.vocabularySize);
   }
   return undefined;
 }
 
-/** Reads a tokenizer file of any kind, told by its name. */
-async function readVocabulary(path: string, config: ModelConfig, files: FileSystem): Promise<Vocabulary> {
+/**
+ * Reads a tokenizer file of any kind, told by its name; also that of a .gguf.
+ *
+ * @param vocabularySize of the model; llama2.c's file does not say it.
+ */
+export async function readVocabulary(
+  path: string,
+  files: FileSystem,
+  vocabularySize?: number,
+): Promise<Vocabulary> {
   if (path.endsWith(".json")) {
     const configPath = files.join(files.folderOf(path), "tokenizer_config.json");
     const settings = (await files.exists(configPath)) ? await readText(configPath, files) : undefined;
     return vocabularyFromJson(await readText(path, files), settings);
   }
   if (path.endsWith(".model")) return vocabularyFromSentencePiece(await readBytes(path, files));
-  if (path.endsWith(".bin"))
-    return vocabularyFromLlama2c(await readBytes(path, files), config.vocabularySize);
+  if (path.endsWith(".bin") && vocabularySize !== undefined)
+    return vocabularyFromLlama2c(await readBytes(path, files), vocabularySize);
+  if (path.endsWith(".gguf")) {
+    const file = await openGguf(await files.open(path), files);
+    await file.close();
+    return vocabularyFromGguf(file.metadata);
+  }
   throw new CriaError(
     "unsupported",
-    `${path}: expected tokenizer.json, a SentencePiece .model or a llama2.c .bin`,
+    `${path}: expected tokenizer.json, a SentencePiece .model, a .gguf, or a model's llama2.c .bin`,
   );
 }
 

@@ -1,0 +1,163 @@
+/**
+ * A whole run: recipe → data, session → steps with validation, samples and checkpoints → model file and card.
+ *
+ * The run's folder:
+ *
+ *   checkpoints/      what `resume` goes on from (checkpoint.ts)
+ *   metrics.jsonl     a line a step, and one for each validation and sample
+ *   model.gguf        the trained model; an adapter when adapters were trained
+ *   README.md         its card;  report.html: curves and samples
+ *
+ * Flow: cli/commands/train.ts → runTraining → trainer.ts.
+ */
+import type { FileSystem } from "../files/byte-source.ts";
+import type { ModelConfig } from "../model/config.ts";
+import type { ModelWeights } from "../model/weights.ts";
+import { CriaError, throwIfAborted } from "../shared/errors.ts";
+import type { Device } from "../tensor/device.ts";
+import { type CheckpointPlace, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import type { Batch } from "./data/batch.ts";
+import { meanLoss, meanLossStep } from "./mean-loss.ts";
+import type { Recipe } from "./recipe.ts";
+import { type MemoryPlan, openSession, type Session } from "./session.ts";
+import { type Objective, type StepMetrics, train } from "./trainer.ts";
+
+/** What a run needs of the platform. */
+export interface RunPlatform {
+  readonly files: FileSystem;
+  hashFiles(paths: readonly string[]): Promise<string>;
+  /** No error when it is not there. */
+  remove(path: string): Promise<void>;
+  /** Appends a line and syncs it. */
+  appendLine(path: string, line: string): Promise<void>;
+}
+
+/** Batches by number: those of one seed are always the same. */
+export interface RunData {
+  batches(start: number): AsyncIterable<Batch>;
+  /** Held-out batches, at most `windows` windows of them. */
+  validation(windows: number): AsyncIterable<Batch>;
+}
+
+export interface RunOptions {
+  readonly recipe: Recipe;
+  readonly config: ModelConfig;
+  readonly tied: boolean;
+  /** The base's weights; absent for a new model. */
+  readonly weights?: ModelWeights;
+  readonly data: RunData;
+  readonly device: Device;
+  readonly platform: RunPlatform;
+  /** Of everything that decides the numbers: recipe, data, tokenizer, base. */
+  readonly fingerprint: string;
+  /** Go on from the newest checkpoint. Without it, a folder that has one is refused. */
+  readonly resume: boolean;
+  readonly signal?: AbortSignal;
+  readonly onStart?: (start: {
+    readonly step: number;
+    readonly memory: MemoryPlan;
+    readonly parameters: number;
+  }) => void;
+  readonly onStep?: (metrics: StepMetrics) => void;
+  readonly onValidation?: (step: number, figures: Readonly<Record<string, number>>) => void;
+  /** Called with the session when samples are due. */
+  readonly onSample?: (step: number, session: Session) => Promise<void>;
+  /** Called when all steps are done, to write the model. */
+  readonly finish: (session: Session) => Promise<void>;
+}
+
+/** @throws {CriaError} what training, data and files throw; finished checkpoints stay. */
+export async function runTraining(options: RunOptions): Promise<void> {
+  const { recipe, platform, device, signal, fingerprint } = options;
+  const { files } = platform;
+  const place: CheckpointPlace = {
+    files,
+    folder: files.join(recipe.output, "checkpoints"),
+    hashFiles: platform.hashFiles,
+    remove: platform.remove,
+  };
+  const session = await openSession(device, {
+    config: options.config,
+    tied: options.tied,
+    ...(options.weights ? { weights: options.weights } : {}),
+    ...(recipe.kind !== "pretrain" && recipe.lora ? { lora: recipe.lora } : {}),
+    shape: {
+      windows: recipe.batch.windows,
+      length: recipe.batch.length ?? options.config.contextLength,
+      checkpoint: recipe.gradientCheckpointing,
+    },
+    adamW: recipe.adamW,
+    seed: recipe.seed,
+    ...(signal ? { signal } : {}),
+  });
+  try {
+    const start = await startOf(options, place, session);
+    const log = (values: object) =>
+      platform.appendLine(files.join(recipe.output, "metrics.jsonl"), JSON.stringify(values));
+    options.onStart?.({ step: start, memory: session.memory, parameters: session.store.valueCount });
+    const objective = objectiveOf(options, session);
+    const validate = async (step: number): Promise<void> => {
+      const figures = await objective.validate?.(signal);
+      if (!figures) return;
+      await log({ step, validation: figures });
+      options.onValidation?.(step, figures);
+    };
+    await train({
+      optimizer: session.optimizer,
+      objective,
+      batches: (first) => options.data.batches(first),
+      steps: recipe.steps,
+      accumulate: recipe.batch.accumulate,
+      schedule: recipe.schedule,
+      seed: recipe.seed,
+      start,
+      ...(signal ? { signal } : {}),
+      async onStep(metrics) {
+        const { step } = metrics;
+        const last = step === recipe.steps;
+        await log(metrics);
+        options.onStep?.(metrics);
+        // After the lines of the step: a checkpoint without them would lose them for ever.
+        if (last || step % recipe.checkpoint.every === 0)
+          await saveCheckpoint(place, session.store, { step, fingerprint }, recipe.checkpoint.keep);
+        if (last || step % recipe.validateEvery === 0) await validate(step);
+        if (recipe.sample && (last || step % recipe.sample.every === 0))
+          await options.onSample?.(step, session);
+      },
+    });
+    throwIfAborted(signal);
+    await options.finish(session);
+  } finally {
+    session.dispose();
+  }
+}
+
+/** The step that is done already. */
+async function startOf(options: RunOptions, place: CheckpointPlace, session: Session): Promise<number> {
+  const state = await loadCheckpoint(place, session.store, options.fingerprint);
+  if (!state) return 0;
+  if (!options.resume)
+    throw new CriaError(
+      "bad-input",
+      `${place.folder}: holds a run at step ${state.step}; resume it, or choose another output folder`,
+    );
+  return state.step;
+}
+
+function objectiveOf({ recipe, data }: RunOptions, { pass }: Session): Objective {
+  if (recipe.kind === "dpo") throw new CriaError("unsupported", "preferences");
+  return {
+    step: (batches, dropoutSeed) => meanLossStep(pass, batches, dropoutSeed),
+    async validate(signal) {
+      let total = 0;
+      let counted = 0;
+      for await (const batch of data.validation(recipe.validationWindows)) {
+        throwIfAborted(signal);
+        const sum = await meanLoss(pass, batch);
+        total += sum.total;
+        counted += sum.counted;
+      }
+      return counted > 0 ? { loss: total / counted } : {};
+    },
+  };
+}

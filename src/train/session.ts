@@ -1,0 +1,135 @@
+/**
+ * What a run trains on a device: all weights of a model, new or loaded, or adapters beside frozen ones.
+ *
+ * Flow: recipe, Checkpoint → openSession → ParameterStore, TrainingPass, Optimizer → trainer.ts.
+ */
+import { tensorBytes } from "../files/stored-tensor.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { loadWeights } from "../model/load.ts";
+import { ropeFrequencies } from "../model/rope-frequencies.ts";
+import type { ModelWeights } from "../model/weights.ts";
+import { CriaError } from "../shared/errors.ts";
+import type { Device } from "../tensor/device.ts";
+import { denseTensor, type Memory } from "../tensor/tensor.ts";
+import type { TrainingModel } from "./forward.ts";
+import { fillFrom, fullModel, fullModelShapes, initialize } from "./full-model.ts";
+import { initializeLora, loraModel, loraShapes } from "./lora.ts";
+import { type AdamWOptions, Optimizer } from "./optimizer.ts";
+import { type ParameterShape, ParameterStore } from "./parameters.ts";
+import { type PassShape, TrainingPass } from "./pass.ts";
+import type { LoraSettings } from "./recipe.ts";
+
+export interface SessionOptions {
+  readonly config: ModelConfig;
+  readonly tied: boolean;
+  /** Weights to start from; without them they are random. */
+  readonly weights?: ModelWeights;
+  /** Train adapters instead of the weights, which must be given. */
+  readonly lora?: LoraSettings;
+  readonly shape: PassShape;
+  readonly adamW: AdamWOptions;
+  readonly seed: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Bytes that a run needs, by what they are for. */
+export interface MemoryPlan {
+  /** Frozen weights. */
+  readonly base: number;
+  /** Trained weights. */
+  readonly weights: number;
+  readonly gradients: number;
+  /** AdamW's means and variances. */
+  readonly optimizer: number;
+  /** Inputs, activations and their gradients. */
+  readonly activations: number;
+  readonly total: number;
+}
+
+export interface Session {
+  readonly store: ParameterStore;
+  readonly pass: TrainingPass;
+  readonly optimizer: Optimizer;
+  readonly memory: MemoryPlan;
+  dispose(): void;
+}
+
+/** @throws {CriaError} "no-memory" when the device cannot hold it, saying how much each part takes. */
+export async function openSession(device: Device, options: SessionOptions): Promise<Session> {
+  const { config, tied, weights, lora, shape, seed } = options;
+  if (config.slidingWindow > 0)
+    throw new CriaError(
+      "unsupported",
+      "training a model with a sliding window; the texts would see too much",
+    );
+  if (lora && !weights) throw new CriaError("bad-input", "adapters need a base");
+  const shapes = lora ? loraShapes(config, lora) : fullModelShapes(config, tied);
+  const baseBytes = lora && weights ? weightBytes(weights) : 0;
+  const store = new ParameterStore(device, shapes);
+  const memories: Memory[] = [];
+  const list = (values: Float32Array | Int32Array): Memory => {
+    const memory = device.allocate(values.byteLength);
+    memories.push(memory);
+    device.write(memory, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    return memory;
+  };
+  let model: TrainingModel;
+  let freeBase = (): void => {};
+  if (lora && weights) {
+    const base = await loadWeights(device, config, weights, options.signal ? { signal: options.signal } : {});
+    freeBase = () => base.dispose();
+    initializeLora(store, seed);
+    const dropoutSeed = denseTensor(list(new Int32Array(1)), 0, 1, 1, "I32");
+    model = loraModel(base, store, lora, dropoutSeed);
+  } else {
+    const frequencies = ropeFrequencies(config);
+    const tensor = denseTensor(list(frequencies), 0, 1, frequencies.length, "F32");
+    model = fullModel(store, config, tensor, tied);
+    if (weights) await fillFrom(store, config, tied, weights);
+    else initialize(store, config, tied, seed);
+  }
+  const memory = memoryPlan(shapes, baseBytes, TrainingPass.bytesOf(config, model, shape));
+  checkMemory(device, memory);
+  const pass = new TrainingPass(device, config, model, shape);
+  const optimizer = new Optimizer(device, store, options.adamW);
+  return {
+    store,
+    pass,
+    optimizer,
+    memory,
+    dispose() {
+      pass.dispose();
+      optimizer.dispose();
+      store.dispose();
+      freeBase();
+      for (const one of memories.splice(0)) device.free(one);
+    },
+  };
+}
+
+function memoryPlan(shapes: readonly ParameterShape[], base: number, activations: number): MemoryPlan {
+  const weights = ParameterStore.bytesOf(shapes) / 4;
+  const total = base + 4 * weights + activations;
+  return { base, weights, gradients: weights, optimizer: 2 * weights, activations, total };
+}
+
+function checkMemory(device: Device, memory: MemoryPlan): void {
+  const limit = device.memoryLimit ?? Number.POSITIVE_INFINITY;
+  if (memory.total <= limit) return;
+  const parts = (["base", "weights", "gradients", "optimizer", "activations"] as const)
+    .filter((part) => memory[part] > 0)
+    .map((part) => `${part} ${gigabytes(memory[part])}`);
+  throw new CriaError(
+    "no-memory",
+    `the run needs ${gigabytes(memory.total)} (${parts.join(", ")}), but the ${device.name} device can hold ` +
+      `${gigabytes(limit)}; fewer or shorter windows, more accumulation, or gradientCheckpointing may do`,
+  );
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(2)} GB`;
+}
+
+function weightBytes(weights: ModelWeights): number {
+  return [...weights.values()].reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+}
