@@ -28,7 +28,7 @@ export interface RunPlatform {
   hashFiles(paths: readonly string[]): Promise<string>;
   /** No error when it is not there. */
   remove(path: string): Promise<void>;
-  /** Appends a line and syncs it. */
+  /** Appends a line to a file in a folder that is there. */
   appendLine(path: string, line: string): Promise<void>;
 }
 

@@ -1,0 +1,150 @@
+/**
+ * Tokens per second of training on the CPU device, beside PyTorch's in the same run, step by step in turns:
+ *
+ *   node bench/training.ts --python PATH [--steps 5] [--threads 2] [--windows 16] [--json FILE]
+ *
+ * PATH is a Python with torch; without it only our own speed is measured. The model is a Llama of 7.2 M parameters.
+ * Medians and the range of all steps but the first.
+ */
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+import { createWasmDevice } from "../src/devices/wasm/device.ts";
+import type { ModelConfig } from "../src/model/config.ts";
+import { startThread } from "../src/platform/node/threads.ts";
+import type { Batch } from "../src/train/data/batch.ts";
+import { meanLossStep } from "../src/train/mean-loss.ts";
+import { openSession } from "../src/train/session.ts";
+
+const { values } = parseArgs({
+  options: {
+    python: { type: "string" },
+    steps: { type: "string", default: "5" },
+    threads: { type: "string", default: "2" },
+    windows: { type: "string", default: "16" },
+    json: { type: "string" },
+  },
+});
+const threads = Number(values.threads);
+const windows = Number(values.windows);
+const length = 256;
+const config: ModelConfig = {
+  ...{ name: "bench", vocabularySize: 4096, contextLength: length, width: 288, layerCount: 6 },
+  ...{ feedForwardLength: 768, headCount: 6, kvHeadCount: 6, headLength: 48, ropeLength: 48 },
+  ...{ normEpsilon: 1e-5, ropeBase: 10_000, ropeScaling: { type: "none" }, slidingWindow: 0 },
+};
+/** Multiply-adds of the products for one token, forward and backward: three for each weight. */
+const productsPerToken =
+  3 *
+  (config.layerCount * (4 * config.width ** 2 + 3 * config.width * config.feedForwardLength) +
+    config.vocabularySize * config.width);
+
+const device = await createWasmDevice({ startThread, threadCount: threads });
+const session = await openSession(device, {
+  config,
+  tied: true,
+  shape: { windows, length },
+  adamW: {},
+  seed: 1,
+});
+const rival = values.python === undefined ? undefined : await startRival(values.python);
+const tokens = windows * length;
+const seconds: { ours: number[]; torch: number[] } = { ours: [], torch: [] };
+for (let step = 0; step <= Number(values.steps); step++) {
+  const ours = await ourStep(step + 1);
+  const torch = await rival?.step();
+  console.log(
+    `step ${step}: ${(tokens / ours).toFixed(0)} tokens/s${torch ? `, PyTorch ${(tokens / torch).toFixed(0)}` : ""}`,
+  );
+  // The first step of each warms up.
+  if (step === 0) continue;
+  seconds.ours.push(ours);
+  if (torch !== undefined) seconds.torch.push(torch);
+}
+const ours = summary(seconds.ours);
+const torch = seconds.torch.length > 0 ? summary(seconds.torch) : undefined;
+const result = {
+  command: "node bench/training.ts",
+  date: new Date().toISOString(),
+  cpu: cpus()[0]?.model,
+  node: process.version,
+  torch: rival?.version,
+  threads,
+  model: { ...config, parameters: session.store.valueCount, windows, length },
+  tokensPerSecond: { cria: ours, torch },
+  ratio: torch ? ours.median / torch.median : undefined,
+  productGflops: (ours.median * productsPerToken) / 1e9,
+};
+console.log(
+  `Cria ${ours.median.toFixed(0)} tokens/s (${ours.least.toFixed(0)}-${ours.most.toFixed(0)}), ` +
+    `${result.productGflops.toFixed(1)} GFMA/s in products` +
+    (torch ? `; PyTorch ${torch.median.toFixed(0)}; ratio ${result.ratio?.toFixed(2)}` : ""),
+);
+if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(result, undefined, 2)}\n`);
+rival?.end();
+session.dispose();
+device.dispose();
+
+async function ourStep(step: number): Promise<number> {
+  const batch = randomBatch(step);
+  const start = performance.now();
+  session.optimizer.clear();
+  await meanLossStep(session.pass, [batch], () => 0);
+  await session.optimizer.step(step, 1e-3);
+  await session.store.read("output_norm.weight");
+  return (performance.now() - start) / 1000;
+}
+
+function randomBatch(seed: number): Batch {
+  const ids = Int32Array.from(
+    { length: tokens + 1 },
+    (_, i) => ((i * 7919 + seed * 104729) >>> 3) % config.vocabularySize,
+  );
+  return {
+    rows: windows,
+    length,
+    tokens: ids.slice(0, tokens),
+    targets: ids.slice(1),
+    positions: Int32Array.from({ length: tokens }, (_, t) => t % length),
+    starts: Int32Array.from({ length: tokens }, (_, t) => t - (t % length)),
+    weights: new Float32Array(tokens).fill(1),
+  };
+}
+
+function summary(list: readonly number[]): { median: number; least: number; most: number } {
+  const rates = list.map((value) => tokens / value).sort((a, b) => a - b);
+  return { median: rates[rates.length >> 1], least: rates[0], most: rates[rates.length - 1] };
+}
+
+async function startRival(python: string) {
+  const shape = {
+    ...{
+      width: config.width,
+      heads: config.headCount,
+      kvHeads: config.kvHeadCount,
+      layers: config.layerCount,
+    },
+    ...{ feedForward: config.feedForwardLength, vocabulary: config.vocabularySize, windows, length, threads },
+  };
+  const script = join(import.meta.dirname, "..", "scripts", "oracle", "training-speed.py");
+  const child: ChildProcessWithoutNullStreams = spawn(python, [script, JSON.stringify(shape)]);
+  child.stderr.pipe(process.stderr);
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async (): Promise<Record<string, unknown>> => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error("PyTorch ended before its answer");
+    return JSON.parse(value) as Record<string, unknown>;
+  };
+  const first = await next();
+  return {
+    version: String(first.torch),
+    async step(): Promise<number> {
+      child.stdin.write("\n");
+      return Number((await next()).seconds);
+    },
+    end: () => child.stdin.end(),
+  };
+}
