@@ -27,6 +27,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly logProbabilities?: number;
   /** Report the log-probability of each prompt token after the first. Costs the whole prompt even when it is cached. */
   readonly promptLogProbabilities?: boolean;
+  /** With `promptLogProbabilities`: report this many of the likeliest tokens in each prompt token's place as well. */
+  readonly promptAlternatives?: number;
   readonly signal?: AbortSignal;
   /** Called while the prompt is processed. */
   readonly onPromptProgress?: (done: number, total: number) => void;
@@ -65,6 +67,8 @@ export interface GenerationResult {
   readonly logProbabilities?: readonly number[];
   /** One for each prompt id; the first has none and is NaN. */
   readonly promptLogProbabilities?: readonly number[];
+  /** One list for each prompt id, where asked for; the first is empty. */
+  readonly promptAlternatives?: readonly (readonly LogProbability[])[];
   readonly timings: Timings;
 }
 
@@ -152,6 +156,7 @@ export async function* generate(
     finishReason,
     ...(options.logProbabilities === undefined ? {} : { logProbabilities }),
     ...(options.promptLogProbabilities ? { promptLogProbabilities: prefill.logProbabilities } : {}),
+    ...(options.promptAlternatives === undefined ? {} : { promptAlternatives: prefill.alternatives }),
     timings: timings(prefill.cached, prompt.ids.length, answered - started, predicted, now() - answered),
   };
 }
@@ -162,7 +167,12 @@ async function processPrompt(
   contextLength: number,
   ids: readonly number[],
   options: GenerateOptions,
-): Promise<{ logits: Float32Array; cached: number; logProbabilities: number[] }> {
+): Promise<{
+  logits: Float32Array;
+  cached: number;
+  logProbabilities: number[];
+  alternatives: LogProbability[][];
+}> {
   if (ids.length === 0) throw new CriaError("bad-input", "the prompt has no tokens; expected at least one");
   if (ids.length >= contextLength)
     throw new CriaError(
@@ -174,17 +184,19 @@ async function processPrompt(
   const cached = whole ? 0 : Math.min(sharedLength(sequence.ids, ids), ids.length - 1);
   sequence.truncate(cached);
   const logProbabilities = [Number.NaN];
+  const alternatives: LogProbability[][] = [[]];
   let logits = new Float32Array();
   await sequence.append(ids.slice(cached), whole ? "all" : "last", {
     ...(options.signal ? { signal: options.signal } : {}),
     ...(options.onPromptProgress ? { onProgress: options.onPromptProgress } : {}),
     onLogits: (row, index) => {
-      if (index + 1 < ids.length - cached)
+      if (index + 1 < ids.length - cached) {
         logProbabilities.push(logProbability(row, ids[cached + index + 1]));
-      else logits = row as Float32Array<ArrayBuffer>;
+        alternatives.push(topLogProbabilities(row, options.promptAlternatives ?? 0));
+      } else logits = row as Float32Array<ArrayBuffer>;
     },
   });
-  return { logits, cached, logProbabilities };
+  return { logits, cached, logProbabilities, alternatives };
 }
 
 /** Joins pieces of text, holding back what may still become part of a stop string. */

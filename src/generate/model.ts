@@ -60,20 +60,22 @@ export class Model {
   }
 
   /**
-   * Continues a text. A string gets the beginning-of-text token that the model expects; ids are taken as they are.
+   * Continues a text. A string gets the beginning-of-text token that the model expects; ids are taken as they are, and
+   * so is a prompt that already says how it and the answer join.
    *
    * @example
    * for await (const piece of model.generate("Once upon a time", { maxTokens: 100 })) process.stdout.write(piece);
    */
-  generate(prompt: string | readonly number[], options: PromptOptions = {}): Generation {
+  generate(prompt: string | readonly number[] | PromptText, options: PromptOptions = {}): Generation {
     return new Generation(this.#exclusive(() => this.#steps(this.promptOf(prompt, options), options)));
   }
 
   /** The ids that `generate` starts from, and how the answer's text joins. */
   promptOf(
-    prompt: string | readonly number[],
+    prompt: string | readonly number[] | PromptText,
     options: Pick<PromptOptions, "parseSpecial"> = {},
   ): PromptText {
+    if (typeof prompt === "object" && "ids" in prompt) return prompt;
     if (typeof prompt !== "string") return { ids: prompt, continues: prompt.length > 0 };
     const parseSpecial = options.parseSpecial ?? false;
     return {
@@ -92,6 +94,16 @@ export class Model {
    */
   chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): Generation<ChatResult> {
     return new Generation(this.#exclusive(() => this.#answer(messages, options)));
+  }
+
+  /**
+   * How the model's conversations are written as ids.
+   *
+   * @throws {CriaError} "not-found" or "bad-template" for a model without a chat template that can be used.
+   */
+  get chatFormat(): ChatFormat {
+    this.#format ??= this.#parts.chatFormat();
+    return this.#format;
   }
 
   /** SHA-256 of the model's files, in hexadecimal. */
@@ -122,8 +134,7 @@ export class Model {
     messages: readonly ChatMessage[],
     options: GenerateOptions,
   ): AsyncGenerator<GeneratedToken, ChatResult> {
-    this.#format ??= this.#parts.chatFormat();
-    const format = this.#format;
+    const format = this.chatFormat;
     const { ids, dropped } = fitMessages(
       format,
       messages,
