@@ -92,13 +92,14 @@ export async function runTraining(options: RunOptions): Promise<void> {
   });
   try {
     const start = await startOf(options, place, session);
-    const log = (values: object) =>
-      platform.appendLine(files.join(recipe.output, "metrics.jsonl"), JSON.stringify(values));
+    const metricsPath = files.join(recipe.output, "metrics.jsonl");
+    await dropLaterLines(files, metricsPath, start);
+    const log = (values: object) => platform.appendLine(metricsPath, JSON.stringify(values));
     options.onStart?.({ step: start, memory: session.memory, parameters: session.store.valueCount });
     const objective = objectiveOf(options, session);
     const validate = async (step: number): Promise<void> => {
       const figures = await objective.validate?.(signal);
-      if (!figures) return;
+      if (!figures || Object.keys(figures).length === 0) return;
       await log({ step, validation: figures });
       options.onValidation?.(step, figures);
     };
@@ -129,6 +130,31 @@ export async function runTraining(options: RunOptions): Promise<void> {
     await options.finish(session);
   } finally {
     session.dispose();
+  }
+}
+
+/** Removes the lines of steps that will be done again. */
+async function dropLaterLines(files: FileSystem, path: string, step: number): Promise<void> {
+  const text = (await files.exists(path)) ? await readText(files, path) : "";
+  const kept = text.split("\n").filter((line) => {
+    try {
+      return (JSON.parse(line) as { step: number }).step <= step;
+    } catch {
+      // The end of a line that was being written when the process died.
+      return false;
+    }
+  });
+  const sink = await files.create(path);
+  await sink.write(new TextEncoder().encode(kept.map((line) => `${line}\n`).join("")));
+  await sink.close();
+}
+
+async function readText(files: FileSystem, path: string): Promise<string> {
+  const source = await files.open(path);
+  try {
+    return new TextDecoder().decode(await source.read(0, source.byteLength));
+  } finally {
+    await source.close();
   }
 }
 
