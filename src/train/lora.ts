@@ -7,12 +7,14 @@
  * Source: Hu et al. 2021, arXiv 2106.09685; Dettmers et al. 2023, arXiv 2305.14314 (a quantized base); PEFT's start.
  */
 import { Random } from "../generate/random.ts";
+import type { AdapterContents, AdapterMatrices } from "../model/adapter.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { LlamaWeights } from "../model/load.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Adapter, AdapterTarget, TrainingModel } from "./forward.ts";
 import type { ParameterShape, ParameterStore } from "./parameters.ts";
 import type { LoraSettings } from "./recipe.ts";
+import type { Parameter } from "./tape.ts";
 
 /** Inputs and outputs of the matrices that can have an adapter. */
 export function targetShape(config: ModelConfig, target: AdapterTarget): { inputs: number; outputs: number } {
@@ -68,6 +70,25 @@ export function initializeLora(store: ParameterStore, seed: number): void {
   });
 }
 
+/** The base alone, of which nothing is trained. */
+export function frozenModel(base: LlamaWeights): TrainingModel {
+  const frozen = (value: Tensor): Parameter => ({ value });
+  return {
+    embedding: frozen(base.embedding),
+    layers: base.layers.map((layer) => ({
+      attentionNorm: frozen(layer.attentionNorm),
+      qkv: layer.qkv.map(frozen),
+      attentionOutput: frozen(layer.attentionOutput),
+      feedForwardNorm: frozen(layer.feedForwardNorm),
+      gateUp: layer.gateUp.map(frozen),
+      down: frozen(layer.down),
+    })),
+    outputNorm: frozen(base.outputNorm),
+    head: frozen(base.head),
+    frequencies: base.frequencies,
+  };
+}
+
 /** The base with its adapters, where the forward pass looks for them. `seed` is a [1, 1] I32 for dropout. */
 export function loraModel(
   base: LlamaWeights,
@@ -75,23 +96,15 @@ export function loraModel(
   settings: LoraSettings,
   seed: Tensor,
 ): TrainingModel {
-  const frozen = (value: Tensor) => ({ value });
+  const model = frozenModel(base);
   return {
-    embedding: frozen(base.embedding),
-    layers: base.layers.map((layer, index) => ({
-      attentionNorm: frozen(layer.attentionNorm),
-      qkv: layer.qkv.map(frozen),
-      attentionOutput: frozen(layer.attentionOutput),
-      feedForwardNorm: frozen(layer.feedForwardNorm),
-      gateUp: layer.gateUp.map(frozen),
-      down: frozen(layer.down),
+    ...model,
+    layers: model.layers.map((layer, index) => ({
+      ...layer,
       adapters: Object.fromEntries(
         settings.targets.map((target) => [target, adapterOf(store, index, target)]),
       ),
     })),
-    outputNorm: frozen(base.outputNorm),
-    head: frozen(base.head),
-    frequencies: base.frequencies,
     adapterScale: settings.alpha / settings.rank,
     ...(settings.dropout > 0 ? { adapterDropout: { rate: settings.dropout, seed } } : {}),
   };
@@ -102,4 +115,20 @@ function adapterOf(store: ParameterStore, layer: number, target: AdapterTarget):
     a: store.parameter(adapterName(layer, target, "a")),
     b: store.parameter(adapterName(layer, target, "b")),
   };
+}
+
+/** The trained adapters as contents of a file. */
+export async function trainedAdapter(
+  store: ParameterStore,
+  name: string,
+  { rank, alpha }: LoraSettings,
+): Promise<AdapterContents> {
+  const matrices = new Map<string, AdapterMatrices>();
+  for (const parameter of store.names) {
+    const weight = /^(.*)\.lora_a$/.exec(parameter)?.[1];
+    if (weight === undefined) continue;
+    const [a, b] = [await store.read(parameter), await store.read(`${weight}.lora_b`)];
+    matrices.set(weight, { a, b, rank });
+  }
+  return { name, alpha, matrices };
 }

@@ -30,6 +30,13 @@ export interface PreferenceSum {
   readonly margin: number;
 }
 
+/** What a batch needs to know of its step when it trains. */
+export interface PreferenceTraining {
+  /** Pairs of the whole step. */
+  readonly pairCount: number;
+  readonly dropoutSeed: number;
+}
+
 /** Sum of an answer's log-probabilities, window by window. */
 export function windowSums(batch: Batch, logProbabilities: Float32Array): number[] {
   return Array.from({ length: batch.rows }, (_, window) => {
@@ -40,13 +47,13 @@ export function windowSums(batch: Batch, logProbabilities: Float32Array): number
   });
 }
 
-/** Loss and, when `trains`, gradients of a batch of pairs. `pairCount` is that of the whole step. */
+/** Loss and, when it trains, gradients of a batch of pairs. */
 export async function preferenceStep(
   pass: TrainingPass,
   batch: Batch,
   references: readonly PairReference[],
   beta: number,
-  trains: { readonly pairCount: number; readonly dropoutSeed: number } | undefined,
+  trains: PreferenceTraining | undefined,
 ): Promise<PreferenceSum> {
   const sums = windowSums(batch, await pass.forward(batch, trains?.dropoutSeed));
   const margins = references.map(

@@ -18,7 +18,15 @@ import type { Device } from "../tensor/device.ts";
 import { type CheckpointPlace, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import type { Batch } from "./data/batch.ts";
 import { meanLoss, meanLossStep } from "./mean-loss.ts";
-import type { Recipe } from "./recipe.ts";
+import type { TrainingPass } from "./pass.ts";
+import {
+  type PairReference,
+  type PreferenceSum,
+  type PreferenceTraining,
+  preferenceStep,
+  windowSums,
+} from "./preference-loss.ts";
+import type { DpoRecipe, Recipe } from "./recipe.ts";
 import { type MemoryPlan, openSession, type Session } from "./session.ts";
 import { type Objective, type StepMetrics, train } from "./trainer.ts";
 
@@ -81,6 +89,7 @@ export async function runTraining(options: RunOptions): Promise<void> {
     tied: options.tied,
     ...(options.weights ? { weights: options.weights } : {}),
     ...(recipe.kind !== "pretrain" && recipe.lora ? { lora: recipe.lora } : {}),
+    reference: recipe.kind === "dpo",
     shape: {
       windows: recipe.batch.windows,
       length: recipe.batch.length ?? options.config.contextLength,
@@ -170,8 +179,13 @@ async function startOf(options: RunOptions, place: CheckpointPlace, session: Ses
   return state.step;
 }
 
-function objectiveOf({ recipe, data }: RunOptions, { pass }: Session): Objective {
-  if (recipe.kind === "dpo") throw new CriaError("unsupported", "preferences");
+function objectiveOf(options: RunOptions, session: Session): Objective {
+  return options.recipe.kind === "dpo"
+    ? preferenceObjective(options.recipe, options.data, session)
+    : meanObjective(options.recipe, options.data, session);
+}
+
+function meanObjective(recipe: Recipe, data: RunData, { pass }: Session): Objective {
   return {
     step: (batches, dropoutSeed) => meanLossStep(pass, batches, dropoutSeed),
     async validate(signal) {
@@ -186,4 +200,46 @@ function objectiveOf({ recipe, data }: RunOptions, { pass }: Session): Objective
       return counted > 0 ? { loss: total / counted } : {};
     },
   };
+}
+
+function preferenceObjective(recipe: DpoRecipe, data: RunData, { pass, reference }: Session): Objective {
+  if (!reference) throw new CriaError("bad-input", "preferences need a pass over the base");
+  const step = async (batch: Batch, trains: PreferenceTraining | undefined) =>
+    preferenceStep(pass, batch, await pairReferences(reference, batch), recipe.beta, trains);
+  return {
+    async step(batches, dropoutSeed) {
+      const pairCount = batches.reduce((sum, batch) => sum + batch.rows / 2, 0);
+      const sums: PreferenceSum[] = [];
+      for (const [index, batch] of batches.entries())
+        sums.push(await step(batch, { pairCount, dropoutSeed: dropoutSeed(index) }));
+      const { total, counted, right, margin } = sumOf(sums);
+      return { total, counted, extra: { accuracy: right / counted, margin: margin / counted } };
+    },
+    async validate(signal) {
+      const sums: PreferenceSum[] = [];
+      for await (const batch of data.validation(recipe.validationWindows)) {
+        throwIfAborted(signal);
+        sums.push(await step(batch, undefined));
+      }
+      const { total, counted, right, margin } = sumOf(sums);
+      return counted > 0
+        ? { loss: total / counted, accuracy: right / counted, margin: margin / counted }
+        : {};
+    },
+  };
+}
+
+async function pairReferences(reference: TrainingPass, batch: Batch): Promise<PairReference[]> {
+  const sums = windowSums(batch, await reference.forward(batch));
+  return Array.from({ length: batch.rows / 2 }, (_, pair) => ({
+    chosen: sums[2 * pair],
+    rejected: sums[2 * pair + 1],
+  }));
+}
+
+function sumOf(sums: readonly PreferenceSum[]): PreferenceSum {
+  const total = { total: 0, counted: 0, right: 0, margin: 0 };
+  for (const sum of sums)
+    for (const key of ["total", "counted", "right", "margin"] as const) total[key] += sum[key];
+  return total;
 }

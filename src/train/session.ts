@@ -13,7 +13,7 @@ import type { Device } from "../tensor/device.ts";
 import { denseTensor, type Memory } from "../tensor/tensor.ts";
 import type { TrainingModel } from "./forward.ts";
 import { fillFrom, fullModel, fullModelShapes, initialize } from "./full-model.ts";
-import { initializeLora, loraModel, loraShapes } from "./lora.ts";
+import { frozenModel, initializeLora, loraModel, loraShapes } from "./lora.ts";
 import { type AdamWOptions, Optimizer } from "./optimizer.ts";
 import { type ParameterShape, ParameterStore } from "./parameters.ts";
 import { type PassShape, TrainingPass } from "./pass.ts";
@@ -26,6 +26,8 @@ export interface SessionOptions {
   readonly weights?: ModelWeights;
   /** Train adapters instead of the weights, which must be given. */
   readonly lora?: LoraSettings;
+  /** Keep a pass over the base as it was, which preferences are measured against. */
+  readonly reference?: boolean;
   readonly shape: PassShape;
   readonly adamW: AdamWOptions;
   readonly seed: number;
@@ -49,6 +51,8 @@ export interface MemoryPlan {
 export interface Session {
   readonly store: ParameterStore;
   readonly pass: TrainingPass;
+  /** Forward passes over the base, where asked for. */
+  readonly reference?: TrainingPass;
   readonly optimizer: Optimizer;
   readonly memory: MemoryPlan;
   dispose(): void;
@@ -60,51 +64,63 @@ export async function openSession(device: Device, options: SessionOptions): Prom
   if (config.slidingWindow > 0)
     throw new CriaError(
       "unsupported",
-      "training a model with a sliding window; the texts would see too much",
+      "training a model with a sliding window: its texts would see too much",
     );
-  if (lora && !weights) throw new CriaError("bad-input", "adapters need a base");
+  if ((lora || options.reference) && !weights)
+    throw new CriaError("bad-input", "adapters and preferences need a base");
   const shapes = lora ? loraShapes(config, lora) : fullModelShapes(config, tied);
-  const baseBytes = lora && weights ? weightBytes(weights) : 0;
-  const store = new ParameterStore(device, shapes);
-  const memories: Memory[] = [];
-  const list = (values: Float32Array | Int32Array): Memory => {
-    const memory = device.allocate(values.byteLength);
-    memories.push(memory);
-    device.write(memory, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
-    return memory;
-  };
-  let model: TrainingModel;
-  let freeBase = (): void => {};
-  if (lora && weights) {
-    const base = await loadWeights(device, config, weights, options.signal ? { signal: options.signal } : {});
-    freeBase = () => base.dispose();
-    initializeLora(store, seed);
-    const dropoutSeed = denseTensor(list(new Int32Array(1)), 0, 1, 1, "I32");
-    model = loraModel(base, store, lora, dropoutSeed);
-  } else {
-    const frequencies = ropeFrequencies(config);
-    const tensor = denseTensor(list(frequencies), 0, 1, frequencies.length, "F32");
-    model = fullModel(store, config, tensor, tied);
-    if (weights) await fillFrom(store, config, tied, weights);
-    else initialize(store, config, tied, seed);
+  const keepsBase = weights !== undefined && (lora !== undefined || options.reference === true);
+  const held: (() => void)[] = [];
+  try {
+    const base = keepsBase
+      ? await loadWeights(device, config, weights, options.signal ? { signal: options.signal } : {})
+      : undefined;
+    if (base) held.push(() => base.dispose());
+    const store = new ParameterStore(device, shapes);
+    held.push(() => store.dispose());
+    const values = (list: Float32Array | Int32Array): Memory => {
+      const memory = device.allocate(list.byteLength);
+      held.push(() => device.free(memory));
+      device.write(memory, new Uint8Array(list.buffer, list.byteOffset, list.byteLength));
+      return memory;
+    };
+    let model: TrainingModel;
+    if (lora && base) {
+      initializeLora(store, seed);
+      model = loraModel(base, store, lora, denseTensor(values(new Int32Array(1)), 0, 1, 1, "I32"));
+    } else {
+      const frequencies = ropeFrequencies(config);
+      const tensor = denseTensor(values(frequencies), 0, 1, frequencies.length, "F32");
+      model = fullModel(store, config, tensor, tied);
+      if (weights) await fillFrom(store, config, tied, weights);
+      else initialize(store, config, tied, seed);
+    }
+    const frozen = base && options.reference ? frozenModel(base) : undefined;
+    // The forward pass alone, layer by layer: what gradients need is not kept.
+    const frozenShape = { ...shape, checkpoint: true };
+    const memory = memoryPlan(
+      shapes,
+      keepsBase ? weightBytes(weights) : 0,
+      TrainingPass.bytesOf(config, model, shape) +
+        (frozen ? TrainingPass.bytesOf(config, frozen, frozenShape) : 0),
+    );
+    checkMemory(device, memory);
+    const pass = new TrainingPass(device, config, model, shape);
+    held.push(() => pass.dispose());
+    const reference = frozen ? new TrainingPass(device, config, frozen, frozenShape) : undefined;
+    if (reference) held.push(() => reference.dispose());
+    const optimizer = new Optimizer(device, store, options.adamW);
+    held.push(() => optimizer.dispose());
+    return { store, pass, ...(reference ? { reference } : {}), optimizer, memory, dispose: () => free(held) };
+  } catch (error) {
+    free(held);
+    throw error;
   }
-  const memory = memoryPlan(shapes, baseBytes, TrainingPass.bytesOf(config, model, shape));
-  checkMemory(device, memory);
-  const pass = new TrainingPass(device, config, model, shape);
-  const optimizer = new Optimizer(device, store, options.adamW);
-  return {
-    store,
-    pass,
-    optimizer,
-    memory,
-    dispose() {
-      pass.dispose();
-      optimizer.dispose();
-      store.dispose();
-      freeBase();
-      for (const one of memories.splice(0)) device.free(one);
-    },
-  };
+}
+
+/** Gives everything back, last first. */
+function free(held: (() => void)[]): void {
+  for (const give of held.splice(0).reverse()) give();
 }
 
 function memoryPlan(shapes: readonly ParameterShape[], base: number, activations: number): MemoryPlan {
