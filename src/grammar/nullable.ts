@@ -1,0 +1,102 @@
+/**
+ * Which expressions derive the empty text, and the same expressions without it.
+ *
+ * A repetition whose body may be empty could go round without advancing; it becomes a repetition of the body without
+ * the empty text, with no least count.
+ */
+import {
+  choice,
+  type Expression,
+  type Graph,
+  type GraphEdge,
+  never,
+  reference,
+  repeat,
+  sequence,
+} from "./expression.ts";
+
+/** The rules that derive the empty text. */
+export function nullableRules(rules: ReadonlyMap<string, Expression>): ReadonlySet<string> {
+  const found = new Set<string>();
+  for (let before = -1; before !== found.size; ) {
+    before = found.size;
+    for (const [name, body] of rules) if (!found.has(name) && isNullable(body, found)) found.add(name);
+  }
+  return found;
+}
+
+export function isNullable(expression: Expression, rules: ReadonlySet<string>): boolean {
+  switch (expression.kind) {
+    case "literal":
+      return expression.text === "";
+    case "characters":
+      return false;
+    case "sequence":
+      return expression.parts.every((part) => isNullable(part, rules));
+    case "choice":
+      return expression.options.some((option) => isNullable(option, rules));
+    case "repeat":
+      return expression.min === 0 || isNullable(expression.body, rules);
+    case "reference":
+      return rules.has(expression.rule);
+    case "graph":
+      return reachesEndEmpty(expression, rules);
+  }
+}
+
+function reachesEndEmpty(graph: Graph, rules: ReadonlySet<string>): boolean {
+  const next = new Map<number, number[]>();
+  for (const { from, to, label } of graph.edges)
+    if (isNullable(label, rules)) {
+      const list = next.get(from);
+      if (list) list.push(to);
+      else next.set(from, [to]);
+    }
+  const seen = new Set([0]);
+  for (const state of seen) for (const to of next.get(state) ?? []) seen.add(to);
+  return seen.has(graph.end);
+}
+
+/** The name of a rule's twin that leaves the empty text out. */
+export function nonEmptyName(rule: string): string {
+  return `${rule} (not empty)`;
+}
+
+/** The expression without the empty text; a nullable rule is replaced by its twin, which `use` is told to make. */
+export function nonEmpty(
+  expression: Expression,
+  rules: ReadonlySet<string>,
+  use: (rule: string) => void,
+): Expression {
+  if (!isNullable(expression, rules)) return expression;
+  switch (expression.kind) {
+    case "literal":
+    case "characters":
+      return never;
+    case "choice":
+      return choice(...expression.options.map((option) => nonEmpty(option, rules, use)));
+    case "repeat":
+      return repeat(nonEmpty(expression.body, rules, use), 1, expression.max);
+    case "reference":
+      use(expression.rule);
+      return reference(nonEmptyName(expression.rule));
+    case "sequence":
+      // Some part is the first that is not empty.
+      return choice(
+        ...expression.parts.map((part, i) =>
+          sequence(nonEmpty(part, rules, use), ...expression.parts.slice(i + 1)),
+        ),
+      );
+    case "graph": {
+      // Two copies of the states: nothing read yet, and something read.
+      const { stateCount, end } = expression;
+      const edges: GraphEdge[] = [];
+      for (const { from, to, label } of expression.edges) {
+        edges.push({ from, to: to + stateCount, label: nonEmpty(label, rules, use) });
+        if (isNullable(label, rules)) edges.push({ from, to, label: sequence() });
+        edges.push({ from: from + stateCount, to: to + stateCount, label });
+      }
+      return { kind: "graph", stateCount: 2 * stateCount, end: end + stateCount, edges };
+    }
+  }
+}
