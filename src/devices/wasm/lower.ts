@@ -4,8 +4,10 @@
  *
  * Flow: Device.run or record (op, tensors) → lower (calls) → plan in shared memory → kernels/index.ts.
  */
+import { dropoutThreshold } from "../../ops/dropout.ts";
 import { type OpArgs, type OpName, ops } from "../../ops/index.ts";
 import type { MatmulArgs } from "../../ops/matmul.ts";
+import type { PackedAttentionArgs } from "../../ops/packed-attention.ts";
 import type { CacheArgs } from "../../ops/store.ts";
 import { CriaError } from "../../shared/errors.ts";
 import { isPacked, type TensorFormat } from "../../tensor/format.ts";
@@ -160,14 +162,16 @@ const lowerings: Lowerings = {
     ];
   },
   matmul(place, args) {
+    if (args.w.format === "F32" && place.interleavedAddressOf(args.w) === undefined)
+      return multiplyPlain(place, args);
     if (args.transposed) return multiplyTransposed(place, args);
     return isPacked(args.w.format) ? multiplyPacked(place, args) : multiplyFloats(place, args);
   },
-  rope(place, { x, positions, frequencies, headLength, count }) {
+  rope(place, { x, positions, frequencies, headLength, inverse, count }) {
     return [
       call(
         ...[codes.ROPE, ...rowsOf(place, x), place.addressOf(positions), place.addressOf(frequencies)],
-        ...[place.addressOf(count), x.columns, frequencies.columns, headLength],
+        ...[place.addressOf(count), x.columns, frequencies.columns, headLength, Number(inverse ?? false)],
       ),
     ];
   },
@@ -261,21 +265,143 @@ const lowerings: Lowerings = {
       ),
     ]);
   },
-  packedAttention: missing("packedAttention"),
-  dropout: missing("dropout"),
-  embedGrad: missing("embedGrad"),
-  rmsNormGrad: missing("rmsNormGrad"),
-  matmulGrad: missing("matmulGrad"),
-  packedAttentionGrad: missing("packedAttentionGrad"),
-  swigluGrad: missing("swigluGrad"),
-  crossEntropyGrad: missing("crossEntropyGrad"),
+  packedAttention(place, args) {
+    return packedAttention(place, codes.PACKED_ATTENTION, args, 1, []);
+  },
+  packedAttentionGrad(place, args) {
+    const { dy, dq, dk, dv } = args;
+    const gradients = [dy, dq, dk, dv].flatMap((tensor) => rowsOf(place, tensor));
+    return packedAttention(place, codes.PACKED_ATTENTION_GRAD, args, 2, gradients);
+  },
+  dropout(place, { x, y, residual, seed, salt, rate, count }) {
+    const added = residual ? rowsOf(place, residual) : [0, 0];
+    return [
+      call(
+        ...[codes.DROPOUT, ...rowsOf(place, x), ...rowsOf(place, y), ...added, place.addressOf(seed), salt],
+        ...[dropoutThreshold(rate), floatBits(1 / (1 - rate)), place.addressOf(count), x.columns],
+      ),
+    ];
+  },
+  embedGrad(place, { dy, tokens, dTable, count }) {
+    const where = [...rowsOf(place, dy), place.addressOf(tokens), ...rowsOf(place, dTable)];
+    return [call(codes.EMBED_GRAD, ...where, place.addressOf(count), dy.columns)];
+  },
+  rmsNormGrad(place, { x, w, dy, dx, dw, epsilon, count }) {
+    const scratch = new Scratch(place);
+    const scales = scratch.take(4 * x.rows);
+    return scratch.resolve(() => {
+      const words = [
+        ...[...rowsOf(place, x), place.addressOf(w), ...rowsOf(place, dy), ...rowsOf(place, dx)],
+        ...[dw ? place.addressOf(dw) : 0, place.addressOf(count), x.columns, floatBits(epsilon), scales()],
+      ];
+      const calls = [call(codes.RMS_NORM_GRAD, ...words)];
+      return dw ? [...calls, call(codes.RMS_NORM_GAIN_GRAD, ...words)] : calls;
+    });
+  },
+  matmulGrad(place, { x, dy, dw, scale = 1, count }) {
+    const target = rowsOf(place, dw);
+    return gemm(place, {
+      a: [place.addressOf(dy), 4, dy.stride],
+      b: [place.addressOf(x), 4, x.stride],
+      c: target,
+      start: target,
+      count,
+      countsK: true,
+      other: dw.rows,
+      columns: dw.columns,
+      scale,
+    });
+  },
+  swigluGrad(place, { gate, up, dy, dGate, dUp, count }) {
+    const where = [gate, up, dy, dGate, dUp].flatMap((tensor) => rowsOf(place, tensor));
+    return [call(codes.SWIGLU_GRAD, ...where, place.addressOf(count), gate.columns)];
+  },
+  crossEntropyGrad(place, { logits, targets, seeds, dLogits, count }) {
+    return [
+      call(
+        ...[codes.CROSS_ENTROPY_GRAD, ...rowsOf(place, logits), place.addressOf(targets)],
+        ...[...rowsOf(place, seeds), ...rowsOf(place, dLogits), place.addressOf(count), logits.columns],
+      ),
+    ];
+  },
 };
 
-/** Ops of training that have no kernel yet. */
-function missing(name: OpName): () => never {
-  return () => {
-    throw new CriaError("unsupported", `the CPU device has no ${name} yet; use the reference device`);
-  };
+/** Scratch of a thread for products of floats: a tile, its sums at the edges, and panels (gemm.ts). */
+const GEMM_BYTES = 16 * 384 + 128 + 192 * 384 * 4;
+
+interface FloatProduct {
+  /** Address, and bytes from one m or n to the next, and from one k to the next. */
+  readonly a: readonly [address: number, stride: number, depthStride: number];
+  readonly b: readonly [address: number, stride: number, depthStride: number];
+  readonly c: readonly [address: number, stride: number];
+  /** What the product is added to; [0, 0] for nothing. */
+  readonly start: readonly [address: number, stride: number];
+  readonly count: Tensor;
+  /** Whether `count` is the depth, or the rows of a. */
+  readonly countsK: boolean;
+  /** The other of the two. */
+  readonly other: number;
+  readonly columns: number;
+  readonly scale: number;
+}
+
+function gemm(place: Place, product: FloatProduct): Call[] {
+  const { a, b, c, start, count, countsK, other, columns, scale } = product;
+  const scratch = new Scratch(place);
+  const perThread = scratch.perThread(GEMM_BYTES);
+  return scratch.resolve(() => [
+    call(
+      ...[codes.GEMM, ...a, ...b, ...c, ...start, place.addressOf(count), Number(countsK), other, columns],
+      ...[floatBits(scale), perThread(), GEMM_BYTES],
+    ),
+  ]);
+}
+
+/** Products with weights that training changes: F32 in plain order. */
+function multiplyPlain(place: Place, args: MatmulArgs): Call[] {
+  const { x, w, y, residual, scale = 1, transposed, count } = args;
+  const weight = place.addressOf(w);
+  return gemm(place, {
+    a: [place.addressOf(x), x.stride, 4],
+    b: transposed ? [weight, 4, w.stride] : [weight, w.stride, 4],
+    c: rowsOf(place, y),
+    start: residual ? rowsOf(place, residual) : [0, 0],
+    count,
+    countsK: false,
+    other: transposed ? w.rows : w.columns,
+    columns: transposed ? w.columns : w.rows,
+    scale,
+  });
+}
+
+function packedAttention(
+  place: Place,
+  code: number,
+  args: PackedAttentionArgs,
+  copies: number,
+  gradients: readonly number[],
+): Call[] {
+  const { q, k, v, y, logSumExp, starts, length, headLength, scale, count } = args;
+  if (headLength % 4 !== 0)
+    throw new CriaError(
+      "unsupported",
+      `heads of ${headLength} channels; the CPU device needs a multiple of 4`,
+    );
+  const scratch = new Scratch(place);
+  // Two rows of scores, then transposed copies (packed-attention.ts).
+  const bytes = 4 * (Math.ceil(length / 16) * 16) * (2 + copies * headLength);
+  const perThread = scratch.perThread(bytes);
+  return scratch.resolve(() => [
+    call(
+      ...[
+        code,
+        ...[q, k, v, y, logSumExp].flatMap((tensor) => rowsOf(place, tensor)),
+        place.addressOf(starts),
+      ],
+      ...[length, headLength, floatBits(scale), place.addressOf(count), q.columns / k.columns],
+      ...[k.columns / headLength, perThread(), Math.ceil(bytes / 64) * 64, ...gradients],
+    ),
+  ]);
 }
 
 function multiplyPacked(place: Place, args: MatmulArgs): Call[] {

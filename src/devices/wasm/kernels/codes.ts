@@ -25,6 +25,15 @@ export const FILL = 16;
 export const CONVERT = 17;
 export const NARROW = 18;
 export const INTERLEAVE = 19;
+export const GEMM = 20;
+export const PACKED_ATTENTION = 21;
+export const PACKED_ATTENTION_GRAD = 22;
+export const DROPOUT = 23;
+export const EMBED_GRAD = 24;
+export const RMS_NORM_GRAD = 25;
+export const RMS_NORM_GAIN_GRAD = 26;
+export const SWIGLU_GRAD = 27;
+export const CROSS_ENTROPY_GRAD = 28;
 
 // Formats of tensors.
 export const F32 = 1;

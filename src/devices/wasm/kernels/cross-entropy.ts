@@ -35,7 +35,8 @@ export function largestOf(x: usize, columns: i32): f32 {
   return largest;
 }
 
-function exponentialSum(x: usize, columns: i32, largest: f32): f64 {
+/** Σ e^(x − largest). */
+export function exponentialSum(x: usize, columns: i32, largest: f32): f64 {
   const subtracted = f32x4.splat(largest);
   let sums = f64x2.splat(0);
   let column = 0;

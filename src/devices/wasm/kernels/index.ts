@@ -14,37 +14,53 @@ import {
   CONVERT,
   COPY,
   CROSS_ENTROPY,
+  CROSS_ENTROPY_GRAD,
+  DROPOUT,
   EMBED,
+  EMBED_GRAD,
   FILL,
+  GEMM,
   INTERLEAVE,
   MULTIPLY_FLOATS,
   MULTIPLY_PACKED,
   MULTIPLY_TRANSPOSED,
   NARROW,
+  PACKED_ATTENTION,
+  PACKED_ATTENTION_GRAD,
   QUANTIZE_ACTIVATIONS,
   RMS_NORM,
+  RMS_NORM_GAIN_GRAD,
+  RMS_NORM_GRAD,
   ROPE,
   SAMPLE,
   STORE,
   SUM_SQUARES,
   SWIGLU,
+  SWIGLU_GRAD,
 } from "./codes";
 import { convert, narrow } from "./convert";
 import { copyRows } from "./copy";
 import { crossEntropy } from "./cross-entropy";
+import { crossEntropyGrad } from "./cross-entropy-grad";
+import { dropout } from "./dropout";
 import { embed } from "./embed";
+import { embedGrad } from "./embed-grad";
 import { fill } from "./fill";
+import { gemm } from "./gemm";
 import { interleave } from "./interleave";
 import { multiplyFloats } from "./multiply-floats";
 import { multiplyPacked } from "./multiply-packed";
 import { multiplyTransposed } from "./multiply-transposed";
+import { packedAttention, packedAttentionGrad } from "./packed-attention";
 import { quantizeActivations } from "./quantize-activations";
 import { rmsNorm } from "./rms-norm";
+import { rmsNormGainGrad, rmsNormGrad } from "./rms-norm-grad";
 import { rope } from "./rope";
 import { sample } from "./sample";
 import { storeRows } from "./store";
 import { sumSquares } from "./sum-squares";
 import { swiglu } from "./swiglu";
+import { swigluGrad } from "./swiglu-grad";
 
 export { follow, release } from "./barrier";
 export { biasOf, groupBytes } from "./formats";
@@ -101,5 +117,23 @@ function runCall(call: usize, control: usize, thread: i32, threadCount: i32): vo
       return narrow(call, thread, threadCount);
     case INTERLEAVE:
       return interleave(call, thread, threadCount);
+    case GEMM:
+      return gemm(call, thread, threadCount);
+    case PACKED_ATTENTION:
+      return packedAttention(call, thread, threadCount);
+    case PACKED_ATTENTION_GRAD:
+      return packedAttentionGrad(call, thread, threadCount);
+    case DROPOUT:
+      return dropout(call, thread, threadCount);
+    case EMBED_GRAD:
+      return embedGrad(call, thread, threadCount);
+    case RMS_NORM_GRAD:
+      return rmsNormGrad(call, thread, threadCount);
+    case RMS_NORM_GAIN_GRAD:
+      return rmsNormGainGrad(call, thread, threadCount);
+    case SWIGLU_GRAD:
+      return swigluGrad(call, thread, threadCount);
+    case CROSS_ENTROPY_GRAD:
+      return crossEntropyGrad(call, thread, threadCount);
   }
 }

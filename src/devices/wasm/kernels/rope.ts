@@ -1,7 +1,7 @@
 /**
  * rope: threads share the rows; one angle serves the same pair of every head.
  *
- * Words: x, stride, positions, frequencies, count, columns, pairs, head length.
+ * Words: x, stride, positions, frequencies, count, columns, pairs, head length, 1 to turn back.
  */
 import { address, integer, shareFirst } from "./call";
 
@@ -12,6 +12,7 @@ export function rope(call: usize, thread: i32, threadCount: i32): void {
   const end = <usize>integer(call, 6) << 2;
   const pairs = integer(call, 7);
   const headBytes = <usize>integer(call, 8) << 2;
+  const direction: f64 = integer(call, 9) != 0 ? -1 : 1;
   const last = shareFirst(count, thread + 1, threadCount);
   for (let row = shareFirst(count, thread, threadCount); row < last; row++) {
     const x = address(call, 1) + <usize>row * address(call, 2);
@@ -19,7 +20,7 @@ export function rope(call: usize, thread: i32, threadCount: i32): void {
     for (let pair = 0; pair < pairs; pair++) {
       const angle: f32 = position * load<f32>(frequencies + (<usize>pair << 2));
       const cos = <f32>cosine(angle);
-      const sin = <f32>sine(angle);
+      const sin = <f32>(direction * sine(angle));
       for (let at = <usize>pair << 3; at < end; at += headBytes) {
         const a = load<f32>(x + at);
         const b = load<f32>(x + at, 4);
