@@ -14,6 +14,7 @@ import { addListCommand } from "./commands/list.ts";
 import { addPerplexityCommand } from "./commands/perplexity.ts";
 import { addPullCommand } from "./commands/pull.ts";
 import { addTokenizeCommand } from "./commands/tokenize.ts";
+import { addTrainCommand } from "./commands/train.ts";
 import { reportFailure } from "./failure.ts";
 import { endOnClosedPipe } from "./terminal.ts";
 
@@ -35,6 +36,7 @@ function createProgram(): Command {
   addPullCommand(program);
   addListCommand(program);
   addConvertCommand(program);
+  addTrainCommand(program);
   return program;
 }
 
