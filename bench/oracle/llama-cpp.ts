@@ -1,7 +1,7 @@
 /**
  * llama.cpp as an oracle: loads one GGUF file and answers the requests of protocol.ts until its input ends.
  *
- *   node bench/oracle/llama-cpp.ts model.gguf [--vocabulary-only] [--context 1024]
+ *   node bench/oracle/llama-cpp.ts model.gguf [--vocabulary-only] [--context 1024] [--lora adapter.gguf]
  *
  * The settings never change, so that answers can be compared between machines: CPU only, two threads, no flash
  * attention, keys and values cached as f16, and an empty cache at the start of every request.
@@ -38,7 +38,12 @@ interface Loaded {
   readonly sequence: LlamaContextSequence | undefined;
 }
 
-async function load(path: string, vocabularyOnly: boolean, contextSize: number): Promise<Loaded> {
+async function load(
+  path: string,
+  vocabularyOnly: boolean,
+  contextSize: number,
+  adapter: string | undefined,
+): Promise<Loaded> {
   const llama = await getLlama({
     gpu: false,
     build: "never",
@@ -53,6 +58,7 @@ async function load(path: string, vocabularyOnly: boolean, contextSize: number):
     flashAttention: false,
     threads: threadCount,
     batchSize: Math.min(contextSize, 512),
+    ...(adapter === undefined ? {} : { lora: adapter }),
   });
   return { model, sequence: context.getSequence() };
 }
@@ -230,13 +236,14 @@ const { values, positionals } = parseArgs({
   options: {
     "vocabulary-only": { type: "boolean", default: false },
     context: { type: "string", default: "1024" },
+    lora: { type: "string" },
   },
 });
 let loaded: Loaded | undefined;
 const ready = await respond(async () => {
   const path = positionals[0];
   if (path === undefined) throw new Error("expected the path of a GGUF file");
-  loaded = await load(path, values["vocabulary-only"], Number(values.context));
+  loaded = await load(path, values["vocabulary-only"], Number(values.context), values.lora);
   return "ready";
 });
 if (!ready || !loaded) process.exit(1);

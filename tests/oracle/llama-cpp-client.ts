@@ -16,6 +16,8 @@ export interface LlamaCppOptions {
   readonly vocabularyOnly?: boolean;
   /** The most tokens of one request. Default 1024. */
   readonly contextSize?: number;
+  /** A GGUF adapter that every request is answered with. */
+  readonly adapter?: string;
 }
 
 /** One loaded model. Requests are answered in order. */
@@ -45,6 +47,7 @@ export async function startLlamaCpp(
     String(options.contextSize ?? 1024),
   ];
   if (options.vocabularyOnly) parameters.push("--vocabulary-only");
+  if (options.adapter !== undefined) parameters.push("--lora", options.adapter);
   const oracle = new Connection(spawn(process.execPath, parameters));
   try {
     await oracle.next();
