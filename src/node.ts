@@ -9,6 +9,7 @@ import { createReferenceDevice } from "./devices/reference/device.ts";
 import { createWasmDevice } from "./devices/wasm/device.ts";
 import { type LoadModelOptions, loadModel } from "./generate/load-model.ts";
 import type { Model } from "./generate/model.ts";
+import { defaultModelPath } from "./platform/node/default-model.ts";
 import { nodeFiles } from "./platform/node/file-system.ts";
 import { hashFiles } from "./platform/node/hash.ts";
 import { type ResolveOptions, resolveModel } from "./platform/node/hub/resolve.ts";
@@ -36,11 +37,12 @@ export interface LoadOptions extends LoadModelOptions, ResolveOptions {
 
 /**
  * Loads a model from a path (a file, or a folder of one), or by name from the Hugging Face hub: `hf:user/repo:QUANT`,
- * `hf:user/repo/file.gguf`. What the hub gives is kept in its cache.
+ * `hf:user/repo/file.gguf`. What the hub gives is kept in its cache. Without a source it is the model that comes with
+ * the package, which tells small stories and needs no network.
  *
  * @throws {CriaError} whose message says what was expected, what came and where.
  */
-export async function load(source: string, options: LoadOptions = {}): Promise<Model> {
+export async function load(source: string = defaultModelPath(), options: LoadOptions = {}): Promise<Model> {
   const path = await resolveModel(source, options);
   return loadModel(path, { files: nodeFiles, createDevice: () => createDevice(options), hashFiles }, options);
 }

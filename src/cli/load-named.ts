@@ -1,16 +1,16 @@
 /** Loads the model that the flags name, with a bar while it is downloaded or read. */
-import type { Command } from "commander";
 import type { Model } from "../generate/model.ts";
 import { load } from "../node.ts";
-import { given, type RunFlags, requireModel } from "./options.ts";
+import { given, type RunFlags } from "./options.ts";
 import { ProgressBar } from "./progress-bar.ts";
-import { notice } from "./terminal.ts";
+import { errorColors, notice } from "./terminal.ts";
 
-export async function loadNamed(
-  command: Command,
-  flags: RunFlags & { readonly chatTemplate?: string },
-): Promise<Model> {
-  const source = requireModel(command, flags.model);
+export async function loadNamed(flags: RunFlags & { readonly chatTemplate?: string }): Promise<Model> {
+  const source = flags.model || undefined;
+  if (source === undefined)
+    notice(
+      errorColors.dim("The model that comes with Cria: it tells small stories. Name a real one with -m."),
+    );
   const downloading = new ProgressBar("Downloading");
   const loading = new ProgressBar("Loading");
   try {

@@ -26,7 +26,6 @@ describe("usage errors exit with 2", () => {
     ["a word for a number", () => generate("-n", "many"), "Expected a whole number of at least -2."],
     ["a number out of range", () => generate("--top-p", "2"), "Expected a number from 0 to 1."],
     ["a malformed bias", () => generate("--logit-bias", "x+1"), "TOKEN_ID+BIAS"],
-    ["no model", () => ["generate", "-p", "x"], "no model: name one with -m"],
     ["two prompts", () => generate("-f", "file"), "-p and -f exclude each other"],
     ["an option without its value", () => ["generate", "-m"], "argument missing"],
     ["log-probabilities without JSON", () => generate("--logprobs", "1"), "need --json"],

@@ -46,7 +46,7 @@ export function addChatCommand(program: Command): void {
     const first = await optionText(command, flags);
     const system = await systemPrompt(flags);
     const template = flags.chatTemplateFile ? await readTextFile(flags.chatTemplateFile) : flags.chatTemplate;
-    using model = await loadNamed(command, {
+    using model = await loadNamed({
       ...flags,
       ...(name === undefined ? {} : { model: name }),
       ...(template === undefined ? {} : { chatTemplate: template }),

@@ -55,7 +55,7 @@ export function addGenerateCommand(program: Command): void {
       if (!flags.json && (flags.logprobs !== undefined || flags.promptLogprobs))
         command.error("error: --logprobs and --prompt-logprobs need --json", { exitCode: 2 });
       const prompt = await inputText(command, flags);
-      using model = await loadNamed(command, flags);
+      using model = await loadNamed(flags);
       const options = { ...answerOptions(flags), parseSpecial: flags.parseSpecial === true };
       if (flags.json) await printJson(model, prompt, flags, options);
       else await printText(model, prompt, options);

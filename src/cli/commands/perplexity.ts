@@ -33,7 +33,7 @@ export function addPerplexityCommand(program: Command): void {
     .option("--json", "print one JSON object")
     .action(async (flags: Flags) => {
       const text = await readTextFile(flags.file);
-      using model = await loadNamed(command, flags);
+      using model = await loadNamed(flags);
       const started = performance.now();
       const bar = new ProgressBar("Scoring", formatInteger);
       const result = await perplexity(model, text, {
