@@ -162,9 +162,8 @@ const lowerings: Lowerings = {
     ];
   },
   matmul(place, args) {
-    if (args.w.format === "F32" && place.interleavedAddressOf(args.w) === undefined)
-      return multiplyPlain(place, args);
-    if (args.transposed) return multiplyTransposed(place, args);
+    const plain = args.w.format === "F32" && place.interleavedAddressOf(args.w) === undefined;
+    if (plain || args.transposed) return multiplyPanels(place, args, plain);
     return isPacked(args.w.format) ? multiplyPacked(place, args) : multiplyFloats(place, args);
   },
   rope(place, { x, positions, frequencies, headLength, inverse, count }) {
@@ -238,7 +237,12 @@ const lowerings: Lowerings = {
     ];
   },
   sumSquares(place, { x, y }) {
-    return [call(codes.SUM_SQUARES, ...rowsOf(place, x), place.addressOf(y), x.rows, x.columns)];
+    const scratch = new Scratch(place);
+    const sums = scratch.take(8 * x.rows);
+    return scratch.resolve(() => [
+      call(codes.SUM_SQUARES, ...rowsOf(place, x), sums(), x.rows, x.columns),
+      call(codes.ADD_SUMS, sums(), place.addressOf(y), x.rows),
+    ]);
   },
   copy(place, { x, rows, y, count }) {
     return [
@@ -266,12 +270,19 @@ const lowerings: Lowerings = {
     ]);
   },
   packedAttention(place, args) {
-    return packedAttention(place, codes.PACKED_ATTENTION, args, 1, []);
+    const { length, headLength } = args;
+    const padded = paddedLength(length);
+    // Starts, keys, values, then the queries, results and scores of eight rows (packed-attention.ts).
+    const floats = 16 + padded * (2 * headLength + 5) + 8 * (2 * headLength + 5 + padded);
+    return packedAttention(place, codes.PACKED_ATTENTION, args, floats, []);
   },
   packedAttentionGrad(place, args) {
-    const { dy, dq, dk, dv } = args;
+    const { length, headLength, dy, dq, dk, dv } = args;
+    const padded = paddedLength(length);
+    // Four plain and six wide copies, scores and slopes, slopes of a chunk, three numbers (packed-attention-grad.ts).
+    const floats = padded * (4 * headLength + 6 * (headLength + 5) + 2 * 8 + 64 + 3);
     const gradients = [dy, dq, dk, dv].flatMap((tensor) => rowsOf(place, tensor));
-    return packedAttention(place, codes.PACKED_ATTENTION_GRAD, args, 2, gradients);
+    return packedAttention(place, codes.PACKED_ATTENTION_GRAD, args, floats, gradients);
   },
   dropout(place, { x, y, residual, seed, salt, rate, count }) {
     const added = residual ? rowsOf(place, residual) : [0, 0];
@@ -299,18 +310,21 @@ const lowerings: Lowerings = {
     });
   },
   matmulGrad(place, { x, dy, dw, scale = 1, count }) {
+    const scratch = new Scratch(place);
+    const panels = scratch.take(panelBytes(x.rows, dw.columns));
+    const perThread = scratch.perThread(PIECE_BYTES);
     const target = rowsOf(place, dw);
-    return gemm(place, {
-      a: [place.addressOf(dy), 4, dy.stride],
-      b: [place.addressOf(x), 4, x.stride],
-      c: target,
-      start: target,
-      count,
-      countsK: true,
-      other: dw.rows,
-      columns: dw.columns,
-      scale,
-    });
+    return scratch.resolve(() => [
+      call(
+        ...[codes.PACK_FLOAT_PANELS, ...rowsOf(place, x), codes.COPY_PANELS, 0, place.addressOf(count)],
+        ...[dw.columns, panels()],
+      ),
+      call(
+        ...[codes.MULTIPLY_FLOAT_PANELS, ...rowsOf(place, dy), codes.COPY_PANELS, panels(), dw.columns],
+        ...[...target, ...target, place.addressOf(count), dw.rows, floatBits(scale), 1],
+        ...[perThread(), PIECE_BYTES],
+      ),
+    ]);
   },
   swigluGrad(place, { gate, up, dy, dGate, dUp, count }) {
     const where = [gate, up, dy, dGate, dUp].flatMap((tensor) => rowsOf(place, tensor));
@@ -326,59 +340,82 @@ const lowerings: Lowerings = {
   },
 };
 
-/** Scratch of a thread for products of floats: a tile, its sums at the edges, and panels (gemm.ts). */
-const GEMM_BYTES = 16 * 384 + 128 + 192 * 384 * 4;
+/** Scratch of a thread for products of floats: a tile, and panels of a (multiply-float-panels.ts). */
+const PIECE_BYTES = 192 + 96 * 384 * 4;
+/** Bytes of panels of b that exist at once, about: larger matrices are multiplied in parts. */
+const PART_BYTES = 16 << 20;
 
-interface FloatProduct {
-  /** Address, and bytes from one m or n to the next, and from one k to the next. */
-  readonly a: readonly [address: number, stride: number, depthStride: number];
-  readonly b: readonly [address: number, stride: number, depthStride: number];
-  readonly c: readonly [address: number, stride: number];
-  /** What the product is added to; [0, 0] for nothing. */
-  readonly start: readonly [address: number, stride: number];
-  readonly count: Tensor;
-  /** Whether `count` is the depth, or the rows of a. */
-  readonly countsK: boolean;
-  /** The other of the two. */
-  readonly other: number;
-  readonly columns: number;
-  readonly scale: number;
+/** Bytes of panels of 8 columns. */
+function panelBytes(depth: number, columns: number): number {
+  return depth * Math.ceil(columns / 8) * 32;
 }
 
-function gemm(place: Place, product: FloatProduct): Call[] {
-  const { a, b, c, start, count, countsK, other, columns, scale } = product;
+/**
+ * Products with weights that training changes (F32 in plain order), and x·W with any. In parts of outputs, or for x·W
+ * of inputs, which are added one after the other.
+ */
+function multiplyPanels(place: Place, args: MatmulArgs, plain: boolean): Call[] {
+  const { w, transposed } = args;
   const scratch = new Scratch(place);
-  const perThread = scratch.perThread(GEMM_BYTES);
-  return scratch.resolve(() => [
-    call(
-      ...[codes.GEMM, ...a, ...b, ...c, ...start, place.addressOf(count), Number(countsK), other, columns],
-      ...[floatBits(scale), perThread(), GEMM_BYTES],
-    ),
-  ]);
+  const source = plain ? { calls: () => [], address: () => place.addressOf(w) } : weights(place, scratch, w);
+  const perRow = transposed ? panelBytes(1, w.columns) : 4 * w.columns;
+  const partRows = Math.min(w.rows, 8 * Math.max(1, Math.floor(PART_BYTES / perRow / 8)));
+  const panels = scratch.take(8 * perRow * Math.ceil(partRows / 8));
+  const perThread = scratch.perThread(Math.max(PIECE_BYTES, DEQUANTIZE_BYTES));
+  return scratch.resolve(() => {
+    const calls = source.calls();
+    for (let first = 0; first < w.rows; first += partRows) {
+      const rows = Math.min(partRows, w.rows - first);
+      const at = plain ? first * w.stride : interleavedBytes(place.kernels, w.format, first, w.columns);
+      const part = { first, rows, address: source.address() + at, panels: panels(), perThread: perThread() };
+      calls.push(...multiplyPart(place, args, plain, part));
+    }
+    return calls;
+  });
 }
 
-/** Products with weights that training changes: F32 in plain order. */
-function multiplyPlain(place: Place, args: MatmulArgs): Call[] {
+/** Some rows of w, and addresses. */
+interface Part {
+  readonly first: number;
+  readonly rows: number;
+  readonly address: number;
+  readonly panels: number;
+  readonly perThread: number;
+}
+
+function multiplyPart(place: Place, args: MatmulArgs, plain: boolean, part: Part): Call[] {
   const { x, w, y, residual, scale = 1, transposed, count } = args;
-  const weight = place.addressOf(w);
-  return gemm(place, {
-    a: [place.addressOf(x), x.stride, 4],
-    b: transposed ? [weight, 4, w.stride] : [weight, w.stride, 4],
-    c: rowsOf(place, y),
-    start: residual ? rowsOf(place, residual) : [0, 0],
-    count,
-    countsK: false,
-    other: transposed ? w.rows : w.columns,
-    columns: transposed ? w.columns : w.rows,
-    scale,
-  });
+  const { first, rows, address, panels, perThread } = part;
+  const way = transposed ? (plain ? codes.COPY_PANELS : codes.DEQUANTIZE_PANELS) : codes.GATHER_PANELS;
+  const [depth, columns] = transposed ? [rows, w.columns] : [w.columns, rows];
+  // Rows of w are columns of y, or for x·W of x; then the parts but the first add to what is there.
+  const [xFirst, yFirst] = transposed ? [first, 0] : [0, first];
+  const base = transposed && first > 0 ? y : residual;
+  const bytes = Math.max(PIECE_BYTES, DEQUANTIZE_BYTES);
+  return [
+    call(
+      ...[codes.PACK_FLOAT_PANELS, address, w.stride, way, depth, 0, columns, panels],
+      ...[formatCode(w.format), ONES, perThread, bytes],
+    ),
+    call(
+      ...[codes.MULTIPLY_FLOAT_PANELS, place.addressOf(x) + 4 * xFirst, x.stride, codes.GATHER_PANELS],
+      ...[panels, columns, place.addressOf(y) + 4 * yFirst, y.stride],
+      ...(base ? [place.addressOf(base) + 4 * yFirst, base.stride] : [0, 0]),
+      ...[place.addressOf(count), depth, floatBits(scale), 0, perThread, bytes],
+    ),
+  ];
+}
+
+/** Rows of a window, with room for whole tiles and vectors. */
+function paddedLength(length: number): number {
+  return Math.ceil(length / 24) * 24;
 }
 
 function packedAttention(
   place: Place,
   code: number,
   args: PackedAttentionArgs,
-  copies: number,
+  scratchFloats: number,
   gradients: readonly number[],
 ): Call[] {
   const { q, k, v, y, logSumExp, starts, length, headLength, scale, count } = args;
@@ -387,19 +424,17 @@ function packedAttention(
       "unsupported",
       `heads of ${headLength} channels; the CPU device needs a multiple of 4`,
     );
+  const heads = logSumExp.columns;
+  const kvHeads = k.columns / headLength;
   const scratch = new Scratch(place);
-  // Two rows of scores, then transposed copies (packed-attention.ts).
-  const bytes = 4 * (Math.ceil(length / 16) * 16) * (2 + copies * headLength);
+  const bytes = Math.ceil(scratchFloats / 16) * 64;
   const perThread = scratch.perThread(bytes);
   return scratch.resolve(() => [
     call(
-      ...[
-        code,
-        ...[q, k, v, y, logSumExp].flatMap((tensor) => rowsOf(place, tensor)),
-        place.addressOf(starts),
-      ],
-      ...[length, headLength, floatBits(scale), place.addressOf(count), q.columns / k.columns],
-      ...[k.columns / headLength, perThread(), Math.ceil(bytes / 64) * 64, ...gradients],
+      ...[code, ...[q, k, v, y, logSumExp].flatMap((tensor) => rowsOf(place, tensor))],
+      ...[place.addressOf(starts), length, headLength, floatBits(scale), place.addressOf(count)],
+      ...[code === codes.PACKED_ATTENTION ? heads : kvHeads, heads / kvHeads],
+      ...[perThread(), bytes, paddedLength(length), ...gradients],
     ),
   ]);
 }
@@ -442,20 +477,6 @@ function multiplyFloats(place: Place, args: MatmulArgs): Call[] {
     call(
       ...[codes.MULTIPLY_FLOATS, ...rowsOf(place, x), address(), formatCode(w.format), w.rows, w.columns],
       ...[...rowsOf(place, y), ...outputWords(place, args), ...HALF_CONSTANTS],
-    ),
-  ]);
-}
-
-function multiplyTransposed(place: Place, args: MatmulArgs): Call[] {
-  const { x, w, y } = args;
-  const scratch = new Scratch(place);
-  const { calls, address } = weights(place, scratch, w);
-  const dequantize = scratch.perThread(DEQUANTIZE_BYTES);
-  return scratch.resolve(() => [
-    ...calls(),
-    call(
-      ...[codes.MULTIPLY_TRANSPOSED, ...rowsOf(place, x), address(), formatCode(w.format), w.rows, w.columns],
-      ...[...rowsOf(place, y), ...outputWords(place, args), 0, ONES, dequantize(), DEQUANTIZE_BYTES],
     ),
   ]);
 }

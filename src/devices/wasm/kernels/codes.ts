@@ -11,7 +11,6 @@ export const RMS_NORM = 2;
 export const QUANTIZE_ACTIVATIONS = 3;
 export const MULTIPLY_PACKED = 4;
 export const MULTIPLY_FLOATS = 5;
-export const MULTIPLY_TRANSPOSED = 6;
 export const ROPE = 7;
 export const STORE = 8;
 export const ATTENTION = 9;
@@ -25,7 +24,7 @@ export const FILL = 16;
 export const CONVERT = 17;
 export const NARROW = 18;
 export const INTERLEAVE = 19;
-export const GEMM = 20;
+export const PACK_FLOAT_PANELS = 20;
 export const PACKED_ATTENTION = 21;
 export const PACKED_ATTENTION_GRAD = 22;
 export const DROPOUT = 23;
@@ -34,6 +33,8 @@ export const RMS_NORM_GRAD = 25;
 export const RMS_NORM_GAIN_GRAD = 26;
 export const SWIGLU_GRAD = 27;
 export const CROSS_ENTROPY_GRAD = 28;
+export const MULTIPLY_FLOAT_PANELS = 29;
+export const ADD_SUMS = 30;
 
 // Formats of tensors.
 export const F32 = 1;
@@ -58,3 +59,11 @@ export const SUM_PAIRS = 0;
 export const SUM_QUADS = 1;
 /** The same instruction where it takes a second factor of 8 bits, unsigned. */
 export const SUM_QUADS_OF_BYTES = 2;
+
+// How floats come into panels (float-panels.ts).
+/** The panel's values are rows of the source, its steps columns. */
+export const GATHER_PANELS = 0;
+/** The panel's values are columns of the source, its steps rows. */
+export const COPY_PANELS = 1;
+/** The same, where the source is interleaved weights. */
+export const DEQUANTIZE_PANELS = 2;

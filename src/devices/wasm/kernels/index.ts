@@ -9,6 +9,7 @@ import { attention } from "./attention";
 import { waitForAll } from "./barrier";
 import {
   ADAM_W,
+  ADD_SUMS,
   ATTENTION,
   CALL_BYTES,
   CONVERT,
@@ -19,12 +20,12 @@ import {
   EMBED,
   EMBED_GRAD,
   FILL,
-  GEMM,
   INTERLEAVE,
+  MULTIPLY_FLOAT_PANELS,
   MULTIPLY_FLOATS,
   MULTIPLY_PACKED,
-  MULTIPLY_TRANSPOSED,
   NARROW,
+  PACK_FLOAT_PANELS,
   PACKED_ATTENTION,
   PACKED_ATTENTION_GRAD,
   QUANTIZE_ACTIVATIONS,
@@ -46,19 +47,19 @@ import { dropout } from "./dropout";
 import { embed } from "./embed";
 import { embedGrad } from "./embed-grad";
 import { fill } from "./fill";
-import { gemm } from "./gemm";
 import { interleave } from "./interleave";
+import { multiplyFloatPanels, packFloatPanels } from "./multiply-float-panels";
 import { multiplyFloats } from "./multiply-floats";
 import { multiplyPacked } from "./multiply-packed";
-import { multiplyTransposed } from "./multiply-transposed";
-import { packedAttention, packedAttentionGrad } from "./packed-attention";
+import { packedAttention } from "./packed-attention";
+import { packedAttentionGrad } from "./packed-attention-grad";
 import { quantizeActivations } from "./quantize-activations";
 import { rmsNorm } from "./rms-norm";
 import { rmsNormGainGrad, rmsNormGrad } from "./rms-norm-grad";
 import { rope } from "./rope";
 import { sample } from "./sample";
 import { storeRows } from "./store";
-import { sumSquares } from "./sum-squares";
+import { addSums, sumSquaresOfRows } from "./sum-squares";
 import { swiglu } from "./swiglu";
 import { swigluGrad } from "./swiglu-grad";
 
@@ -89,8 +90,10 @@ function runCall(call: usize, control: usize, thread: i32, threadCount: i32): vo
       return multiplyPacked(call, control, thread, threadCount);
     case MULTIPLY_FLOATS:
       return multiplyFloats(call, control, threadCount);
-    case MULTIPLY_TRANSPOSED:
-      return multiplyTransposed(call, thread, threadCount);
+    case PACK_FLOAT_PANELS:
+      return packFloatPanels(call, thread, threadCount);
+    case MULTIPLY_FLOAT_PANELS:
+      return multiplyFloatPanels(call, control, thread, threadCount);
     case ROPE:
       return rope(call, thread, threadCount);
     case STORE:
@@ -106,7 +109,9 @@ function runCall(call: usize, control: usize, thread: i32, threadCount: i32): vo
     case ADAM_W:
       return adamW(call, thread, threadCount);
     case SUM_SQUARES:
-      return sumSquares(call, thread);
+      return sumSquaresOfRows(call, thread, threadCount);
+    case ADD_SUMS:
+      return addSums(call, thread);
     case COPY:
       return copyRows(call, thread, threadCount);
     case FILL:
@@ -117,12 +122,10 @@ function runCall(call: usize, control: usize, thread: i32, threadCount: i32): vo
       return narrow(call, thread, threadCount);
     case INTERLEAVE:
       return interleave(call, thread, threadCount);
-    case GEMM:
-      return gemm(call, thread, threadCount);
     case PACKED_ATTENTION:
-      return packedAttention(call, thread, threadCount);
+      return packedAttention(call, control, thread, threadCount);
     case PACKED_ATTENTION_GRAD:
-      return packedAttentionGrad(call, thread, threadCount);
+      return packedAttentionGrad(call, control, thread, threadCount);
     case DROPOUT:
       return dropout(call, thread, threadCount);
     case EMBED_GRAD:
