@@ -18,11 +18,12 @@ import { floatsToBfloats, floatsToHalves } from "../tensor/half.ts";
 import { dequantizeRow } from "../tensor/unpack.ts";
 import { tokenizerConfigJson, vocabularyToJson } from "../tokenizer/to-json.ts";
 import { vocabularyToSentencePiece } from "../tokenizer/to-sentence-piece.ts";
+import { mergedWeights, openAdapter } from "./adapter.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { describeGguf, describeHuggingFace } from "./describe.ts";
 import { ropeFactors } from "./rope-frequencies.ts";
 import { dialectName } from "./tensor-names.ts";
-import { reorderRows } from "./weights.ts";
+import { type ModelWeights, reorderRows } from "./weights.ts";
 
 /** What `type` can be; the quantized ones only in GGUF. */
 export const convertTypes = ["keep", "f32", "f16", "bf16", "q8_0", "q4_0"] as const;
@@ -33,6 +34,8 @@ export interface ConvertOptions {
   readonly type?: ConvertType;
   /** A tokenizer file to use instead of the model's own. */
   readonly tokenizer?: string;
+  /** LoRA adapters (GGUF files or PEFT folders) to add to the weights; with "keep" what they change becomes F16. */
+  readonly adapters?: readonly string[];
   readonly signal?: AbortSignal;
   readonly onProgress?: (writtenBytes: number, totalBytes: number) => void;
 }
@@ -49,10 +52,26 @@ export async function convertModel(
 ): Promise<void> {
   const checkpoint = await openCheckpoint(input, files, options.tokenizer);
   try {
-    await writeModel(checkpoint, output, files, options);
+    const weights = await merged(checkpoint, files, options);
+    await writeModel({ ...checkpoint, weights }, output, files, options);
   } finally {
     await checkpoint.file.close();
   }
+}
+
+async function merged(
+  { config, weights }: Checkpoint,
+  files: FileSystem,
+  { adapters = [], type }: ConvertOptions,
+): Promise<ModelWeights> {
+  let result = weights;
+  for (const path of adapters) result = mergedWeights(result, await openAdapter(path, config, files));
+  if (type !== undefined && type !== "keep") return result;
+  const changed = Array.from(
+    result,
+    ([name, tensor]) => [name, tensor === weights.get(name) ? tensor : inFormat(tensor, "F16")] as const,
+  );
+  return new Map(changed);
 }
 
 /** Writes an open checkpoint: as GGUF to a path that ends so, else as a folder of safetensors. */

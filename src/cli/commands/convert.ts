@@ -4,6 +4,7 @@ import { type ConvertType, convertModel, convertTypes } from "../../model/conver
 import { nodeFiles } from "../../platform/node/file-system.ts";
 import { resolveModel } from "../../platform/node/hub/resolve.ts";
 import { interruptible } from "../interrupt.ts";
+import { collect } from "../number-arguments.ts";
 import { given } from "../options.ts";
 import { ProgressBar } from "../progress-bar.ts";
 import { notice } from "../terminal.ts";
@@ -11,6 +12,7 @@ import { notice } from "../terminal.ts";
 interface Flags {
   readonly type: ConvertType;
   readonly tokenizer?: string;
+  readonly lora: readonly string[];
   readonly offline?: boolean;
 }
 
@@ -26,6 +28,12 @@ export function addConvertCommand(program: Command): void {
         .default("keep"),
     )
     .option("--tokenizer <file>", "take the tokenizer from this file")
+    .option(
+      "--lora <adapter>",
+      "add an adapter (a GGUF file or a PEFT folder) to the weights; repeatable",
+      collect,
+      [],
+    )
     .option("--offline", "use only what is on this machine")
     .option("-v, --verbose", "show the stack of errors")
     .action(async (input: string, output: string, flags: Flags) => {
@@ -39,6 +47,7 @@ export function addConvertCommand(program: Command): void {
         await convertModel(path, output, nodeFiles, {
           type: flags.type,
           ...given({ tokenizer: flags.tokenizer }),
+          adapters: flags.lora,
           signal,
           onProgress: (done, total) => bar.update(done, total),
         });
