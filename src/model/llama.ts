@@ -18,6 +18,7 @@ import { columnView, rowView, type Tensor } from "../tensor/tensor.ts";
 import { type Cache, type LayerCache, PAGE_LENGTH } from "./cache.ts";
 import type { ModelConfig } from "./config.ts";
 import type { LayerWeights, LlamaWeights } from "./load.ts";
+import type { LoadedAdapter } from "./load-adapter.ts";
 
 /** Every buffer of a step, allocated once. T tokens at most, O of which want logits. */
 export interface Buffers {
@@ -37,6 +38,13 @@ export interface Buffers {
   readonly outputs: Tensor;
   /** [O, vocabulary] */
   readonly logits: Tensor;
+}
+
+/** Adapters that answer beside the weights, and room for what their first matrix gives. */
+export interface PassAdapters {
+  readonly list: readonly LoadedAdapter[];
+  /** [T, largest rank] */
+  readonly low: Tensor;
 }
 
 type BufferShapes = { readonly [Name in keyof Buffers]: readonly [rows: number, columns: number] };
@@ -86,6 +94,7 @@ export interface Pass {
   readonly cache: Cache;
   readonly step: Step;
   readonly buffers: Buffers;
+  readonly adapters?: PassAdapters;
 }
 
 /** Runs (or records) one step. The logits of the rows that want them are then in `pass.buffers.logits`. */
@@ -94,8 +103,8 @@ export function forward(pass: Pass): void {
   const { x, outputs, logits } = buffers;
   device.run("embed", { table: weights.embedding, tokens: step.tokens, y: x, count: step.rowCount });
   weights.layers.forEach((layer, index) => {
-    attend(pass, layer, cache.layers[index]);
-    feedForward(pass, layer);
+    attend(pass, layer, cache.layers[index], index);
+    feedForward(pass, layer, index);
   });
   const count = step.outputCount;
   device.run("copy", { x, rows: step.outputRows, y: outputs, count });
@@ -110,11 +119,8 @@ export function forward(pass: Pass): void {
 }
 
 /** x = x + output(attention(norm(x))) */
-function attend(
-  { device, config, weights, step, buffers }: Pass,
-  layer: LayerWeights,
-  cache: LayerCache,
-): void {
+function attend(pass: Pass, layer: LayerWeights, cache: LayerCache, index: number): void {
+  const { device, config, weights, step, buffers } = pass;
   const { x, normed, qkv, mixed } = buffers;
   const { headLength, kvHeadCount, normEpsilon } = config;
   const { positions, sequences, pages, rowCount: count } = step;
@@ -126,6 +132,9 @@ function attend(
 
   device.run("rmsNorm", { x, w: layer.attentionNorm, y: normed, epsilon: normEpsilon, count });
   project(device, normed, layer.qkv, qkv, count);
+  adapt(pass, `blk.${index}.attn_q`, normed, q);
+  adapt(pass, `blk.${index}.attn_k`, normed, k);
+  adapt(pass, `blk.${index}.attn_v`, normed, v);
   for (const part of [q, k])
     device.run("rope", { x: part, positions, frequencies: weights.frequencies, headLength, count });
   device.run("store", { x: k, cache: cache.keys, ...where, count });
@@ -142,10 +151,12 @@ function attend(
     count,
   });
   device.run("matmul", { x: mixed, w: layer.attentionOutput, y: x, residual: x, count });
+  adapt(pass, `blk.${index}.attn_output`, mixed, x);
 }
 
 /** x = x + down(silu(gate(norm(x))) · up(norm(x))) */
-function feedForward({ device, config, step, buffers }: Pass, layer: LayerWeights): void {
+function feedForward(pass: Pass, layer: LayerWeights, index: number): void {
+  const { device, config, step, buffers } = pass;
   const { x, normed, gateUp, activated } = buffers;
   const count = step.rowCount;
   const gate = columnView(gateUp, 0, activated.columns);
@@ -153,8 +164,23 @@ function feedForward({ device, config, step, buffers }: Pass, layer: LayerWeight
 
   device.run("rmsNorm", { x, w: layer.feedForwardNorm, y: normed, epsilon: config.normEpsilon, count });
   project(device, normed, layer.gateUp, gateUp, count);
+  adapt(pass, `blk.${index}.ffn_gate`, normed, gate);
+  adapt(pass, `blk.${index}.ffn_up`, normed, up);
   device.run("swiglu", { gate, up, y: activated, count });
   device.run("matmul", { x: activated, w: layer.down, y: x, residual: x, count });
+  adapt(pass, `blk.${index}.ffn_down`, activated, x);
+}
+
+/** y = y + scale · (x·Aᵀ)·Bᵀ for every adapter of the weight. */
+function adapt({ device, step, adapters }: Pass, weight: string, x: Tensor, y: Tensor): void {
+  const count = step.rowCount;
+  for (const { matrices, scale } of adapters?.list ?? []) {
+    const pair = matrices.get(`${weight}.weight`);
+    if (!pair || !adapters) continue;
+    const low = columnView(adapters.low, 0, pair.a.rows);
+    device.run("matmul", { x, w: pair.a, y: low, count });
+    device.run("matmul", { x: low, w: pair.b, y, residual: y, scale, count });
+  }
 }
 
 /** Multiplies x with matrices whose outputs lie side by side in y. */

@@ -1,0 +1,68 @@
+/**
+ * Puts adapters into a device's memory, so that a loaded model can answer with them without new weights.
+ *
+ * Flow: adapter.ts (contents) → loadAdapter → llama.ts (products beside the weights).
+ */
+import type { Device } from "../tensor/device.ts";
+import { denseTensor, type Memory, type Tensor } from "../tensor/tensor.ts";
+import type { AdapterContents } from "./adapter.ts";
+
+/** The two matrices beside a weight. */
+export interface AdapterTensors {
+  /** [rank, inputs] F32 */
+  readonly a: Tensor;
+  /** [outputs, rank] F32 */
+  readonly b: Tensor;
+}
+
+export interface LoadedAdapter {
+  readonly name: string;
+  /** alpha / rank, times what the user asks for */
+  readonly scale: number;
+  /** The largest rank of its matrices. */
+  readonly rank: number;
+  /** By the weight's GGUF name, `blk.0.attn_q.weight`. */
+  readonly matrices: ReadonlyMap<string, AdapterTensors>;
+  dispose(): void;
+}
+
+/** @throws {CriaError} "no-memory" when the device cannot hold it; what was allocated is freed. */
+export async function loadAdapter(
+  device: Device,
+  adapter: AdapterContents,
+  scale = 1,
+): Promise<LoadedAdapter> {
+  const memories: Memory[] = [];
+  const dispose = (): void => {
+    for (const memory of memories.splice(0)) device.free(memory);
+  };
+  const put = async (values: Float32Array, rows: number): Promise<Tensor> => {
+    const columns = values.length / rows;
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const readRows = async (first: number, count: number): Promise<Uint8Array> =>
+      bytes.slice(4 * first * columns, 4 * (first + count) * columns);
+    if (device.loadWeight) {
+      const tensor = await device.loadWeight([{ format: "F32", rows, columns, readRows }]);
+      memories.push(tensor.memory);
+      return tensor;
+    }
+    const memory = device.allocate(bytes.length);
+    memories.push(memory);
+    device.write(memory, bytes);
+    return denseTensor(memory, 0, rows, columns, "F32");
+  };
+  try {
+    const matrices = new Map<string, AdapterTensors>();
+    let largest = 1;
+    let factor = 1;
+    for (const [name, { a, b, rank }] of adapter.matrices) {
+      matrices.set(name, { a: await put(a, rank), b: await put(b, b.length / rank) });
+      largest = Math.max(largest, rank);
+      factor = adapter.alpha / rank;
+    }
+    return { name: adapter.name, scale: scale * factor, rank: largest, matrices, dispose };
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+}
