@@ -50,6 +50,8 @@ export interface Automaton {
 const stateLimit = 1_000_000;
 /** Rules and repetitions of up to this many states are written out. */
 const inlineLimit = 48;
+/** Deeper than this counts as large. */
+const sizeDepthLimit = 300;
 
 /**
  * @throws {CriaError} "unsupported" for left recursion or a grammar that is too large; "bad-input" for a rule that is
@@ -250,21 +252,22 @@ class Builder {
   }
 
   /** About how many states it takes with everything written out; Infinity for what calls itself. */
-  #size(expression: Expression): number {
+  #size(expression: Expression, depth = 0): number {
+    if (depth > sizeDepthLimit) return Number.POSITIVE_INFINITY;
     switch (expression.kind) {
       case "literal":
         return expression.text.length;
       case "characters":
         return expression.set.length + (expression.set.length > 0 && expression.set.at(-1)! > 0x7f ? 5 : 0);
       case "sequence":
-        return sumOf(expression.parts, (part) => this.#size(part));
+        return sumOf(expression.parts, (part) => this.#size(part, depth + 1));
       case "choice":
-        return sumOf(expression.options, (option) => this.#size(option));
+        return sumOf(expression.options, (option) => this.#size(option, depth + 1));
       case "graph":
-        return expression.stateCount + sumOf(expression.edges, ({ label }) => this.#size(label));
+        return expression.stateCount + sumOf(expression.edges, ({ label }) => this.#size(label, depth + 1));
       case "repeat": {
         const copies = expression.max === Number.POSITIVE_INFINITY ? expression.min + 1 : expression.max;
-        const size = this.#size(expression.body);
+        const size = this.#size(expression.body, depth + 1);
         // A long one becomes a counted call of one body.
         return copies > 1 && size * copies <= inlineLimit ? size * copies : size;
       }
@@ -272,7 +275,7 @@ class Builder {
         const known = this.#sizes.get(expression.rule);
         if (known !== undefined) return known;
         this.#sizes.set(expression.rule, Number.POSITIVE_INFINITY);
-        const size = this.#size(this.#body(expression.rule));
+        const size = this.#size(this.#body(expression.rule), depth + 1);
         this.#sizes.set(expression.rule, size);
         return size;
       }

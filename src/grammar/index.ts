@@ -9,8 +9,30 @@
 import type { Constraint } from "../generate/constraint.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { gbnfGrammar } from "./gbnf.ts";
+import { type JsonOptions, jsonObjectGrammar, jsonSchemaGrammar } from "./json-schema/compile.ts";
 import { regexGrammar } from "./regex/index.ts";
 import { grammarConstraint } from "./token-constraint.ts";
+
+export type { JsonOptions } from "./json-schema/compile.ts";
+
+/**
+ * The answer is JSON that a schema admits (draft 2020-12; docs/structured-output.md lists the keywords).
+ *
+ * @throws {CriaError} "unsupported" for a keyword that cannot be kept, "bad-input" for a mistake in the schema; both
+ * with the JSON pointer.
+ */
+export function jsonSchemaConstraint(
+  tokenizer: Tokenizer,
+  schema: unknown,
+  options: JsonOptions = {},
+): Constraint {
+  return grammarConstraint(tokenizer, jsonSchemaGrammar(schema, options));
+}
+
+/** The answer is a JSON object, of any content. */
+export function jsonObjectConstraint(tokenizer: Tokenizer, options: JsonOptions = {}): Constraint {
+  return grammarConstraint(tokenizer, jsonObjectGrammar(options));
+}
 
 /**
  * The whole answer fits a regular expression (Unicode mode, as with the flag `u`; ^ and $ need not be written).

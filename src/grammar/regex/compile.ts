@@ -9,7 +9,7 @@
  * Flow: parse.ts → compileRegex → Expression → automaton.ts.
  */
 import { CriaError } from "../../shared/errors.ts";
-import { anyCharacter, type CharacterSet } from "../character-set.ts";
+import { anyCharacter, type CharacterSet, intersection } from "../character-set.ts";
 import {
   characters,
   choice,
@@ -97,44 +97,79 @@ function toExpression(regex: Regex, spell: Spelling): Expression {
   }
 }
 
-/** States of the pattern times lengths; beyond it a pattern with length limits is refused. */
+/** States of the product; beyond it the combination is refused. */
 const productLimit = 60_000;
 
 /**
- * The texts that a pattern finds something in and that have between `min` and `max` characters: the product of the
- * pattern's automaton and a count.
+ * The texts that every one of the patterns finds something in and that have between `min` and `max` characters: the
+ * product of the patterns' automata and a count.
  *
  * @throws {CriaError} "unsupported" when the product is too large.
  */
-export function withLength(regex: Regex, min: number, max: number, spell: Spelling): Expression {
-  const automaton = new CharacterAutomaton();
-  const end = automaton.add(anchored(regex, "search"), automaton.state());
-  const { edges, stateCount } = automaton;
+export function textsOfAll(regexes: readonly Regex[], min: number, max: number, spell: Spelling): Expression {
+  const automata = regexes.map((regex) => new CharacterAutomaton(anchored(regex, "search")));
   // Without a largest length, counting stops at the smallest.
-  const last = max === Number.POSITIVE_INFINITY ? min : max;
-  if (stateCount * (last + 1) > productLimit)
-    throw new CriaError(
-      "unsupported",
-      `a pattern of ${stateCount} states with lengths up to ${last}: together they need more than ${productLimit} states`,
-    );
-  const product: GraphEdge[] = [];
-  for (let length = 0; length <= last; length++)
-    for (const { from, to, set } of edges) {
-      const place = length * stateCount;
-      if (!set) product.push({ from: place + from, to: place + to, label: empty });
-      else if (length < last)
-        product.push({ from: place + from, to: place + stateCount + to, label: spell(set) });
-      else if (max === Number.POSITIVE_INFINITY)
-        product.push({ from: place + from, to: place + to, label: spell(set) });
+  const unlimited = max === Number.POSITIVE_INFINITY;
+  const last = unlimited ? min : max;
+  const edges: GraphEdge[] = [];
+  const states = new Map<string, number>();
+  const work: (readonly number[])[] = [];
+  // State 0 is the first place, state 1 the end.
+  let stateCount = 2;
+  // A place is a state of each automaton, then the length so far.
+  const stateOf = (place: readonly number[]): number => {
+    const key = place.join();
+    let state = states.get(key);
+    if (state === undefined) {
+      state = states.size === 0 ? 0 : stateCount++;
+      if (stateCount > productLimit)
+        throw new CriaError(
+          "unsupported",
+          `a pattern together with a format or with lengths up to ${last} needs more than ${productLimit} states`,
+        );
+      states.set(key, state);
+      work.push(place);
     }
-  const goal = (last + 1) * stateCount;
-  for (let length = min; length <= last; length++)
-    product.push({ from: length * stateCount + end, to: goal, label: empty });
-  return { kind: "graph", stateCount: goal + 1, end: goal, edges: product };
+    return state;
+  };
+  stateOf([...automata.map(({ start }) => start), 0]);
+  for (let place = work.pop(); place; place = work.pop()) {
+    const from = stateOf(place);
+    const length = place[automata.length];
+    const at = place;
+    if (length >= min && automata.every(({ end }, i) => at[i] === end))
+      edges.push({ from, to: 1, label: empty });
+    for (const [i, automaton] of automata.entries())
+      for (const { to, set } of automaton.edgesOf(at[i]))
+        if (!set) edges.push({ from, to: stateOf(at.with(i, to)), label: empty });
+    if (length === last && !unlimited) continue;
+    for (const [targets, set] of jointSteps(automata, at))
+      edges.push({ from, to: stateOf([...targets, Math.min(length + 1, last)]), label: spell(set) });
+  }
+  return { kind: "graph", stateCount, end: 1, edges };
+}
+
+/** Every choice of one reading edge of each automaton that share a character. */
+function jointSteps(
+  automata: readonly CharacterAutomaton[],
+  place: readonly number[],
+): [number[], CharacterSet][] {
+  let steps: [number[], CharacterSet][] = [[[], anyCharacter]];
+  for (const [i, automaton] of automata.entries()) {
+    const longer: [number[], CharacterSet][] = [];
+    for (const { to, set } of automaton.edgesOf(place[i])) {
+      if (!set) continue;
+      for (const [targets, shared] of steps) {
+        const both = intersection(shared, set);
+        if (both.length > 0) longer.push([[...targets, to], both]);
+      }
+    }
+    steps = longer;
+  }
+  return steps;
 }
 
 interface CharacterEdge {
-  readonly from: number;
   readonly to: number;
   /** undefined: reads nothing. */
   readonly set?: CharacterSet;
@@ -142,32 +177,49 @@ interface CharacterEdge {
 
 /** A regular expression's automaton over whole characters. */
 class CharacterAutomaton {
-  readonly edges: CharacterEdge[] = [];
-  stateCount = 0;
+  readonly start: number;
+  readonly end: number;
+  readonly #edges: CharacterEdge[][] = [];
 
-  state(): number {
-    if (this.stateCount >= productLimit)
-      throw new CriaError("unsupported", `a pattern with length limits of more than ${productLimit} states`);
-    return this.stateCount++;
+  constructor(regex: Regex) {
+    this.start = this.#state();
+    this.end = this.#add(regex, this.start);
+  }
+
+  edgesOf(state: number): readonly CharacterEdge[] {
+    return this.#edges[state];
+  }
+
+  #state(): number {
+    if (this.#edges.length >= productLimit)
+      throw new CriaError(
+        "unsupported",
+        `a pattern of more than ${productLimit} states with a format or a length`,
+      );
+    return this.#edges.push([]) - 1;
+  }
+
+  #edge(from: number, to: number, set?: CharacterSet): void {
+    this.#edges[from].push(set ? { to, set } : { to });
   }
 
   /** Adds the ways to read the expression from a state; returns the state after it. */
-  add(regex: Regex, from: number): number {
+  #add(regex: Regex, from: number): number {
     switch (regex.kind) {
       case "set":
       case "edge": {
-        const to = this.state();
-        this.edges.push(regex.kind === "set" ? { from, to, set: regex.set } : { from, to });
+        const to = this.#state();
+        this.#edge(from, to, regex.kind === "set" ? regex.set : undefined);
         return to;
       }
       case "sequence": {
         let at = from;
-        for (const part of regex.parts) at = this.add(part, at);
+        for (const part of regex.parts) at = this.#add(part, at);
         return at;
       }
       case "choice": {
-        const to = this.state();
-        for (const option of regex.options) this.edges.push({ from: this.add(option, from), to });
+        const to = this.#state();
+        for (const option of regex.options) this.#edge(this.#add(option, from), to);
         return to;
       }
       case "repeat":
@@ -177,18 +229,20 @@ class CharacterAutomaton {
 
   #addRepeat(body: Regex, min: number, max: number, from: number): number {
     let at = from;
-    for (let i = 0; i < min; i++) at = this.add(body, at);
-    const to = this.state();
+    for (let i = 0; i < min; i++) at = this.#add(body, at);
+    const to = this.#state();
     if (max === Number.POSITIVE_INFINITY) {
-      const loop = this.state();
-      this.edges.push({ from: at, to: loop }, { from: this.add(body, loop), to: loop }, { from: loop, to });
+      const loop = this.#state();
+      this.#edge(at, loop);
+      this.#edge(this.#add(body, loop), loop);
+      this.#edge(loop, to);
       return to;
     }
     for (let i = min; i < max; i++) {
-      this.edges.push({ from: at, to });
-      at = this.add(body, at);
+      this.#edge(at, to);
+      at = this.#add(body, at);
     }
-    this.edges.push({ from: at, to });
+    this.#edge(at, to);
     return to;
   }
 }
