@@ -12,6 +12,7 @@
 const ALIASES: Readonly<Record<string, string>> = {
   "-sys": "--system-prompt",
   "-sysf": "--system-prompt-file",
+  "-np": "--parallel",
   "--n-predict": "--predict",
   "--temperature": "--temp",
   "--reverse-prompt": "--stop",

@@ -13,6 +13,7 @@ import { addInspectCommand } from "./commands/inspect.ts";
 import { addListCommand } from "./commands/list.ts";
 import { addPerplexityCommand } from "./commands/perplexity.ts";
 import { addPullCommand } from "./commands/pull.ts";
+import { addServeCommand } from "./commands/serve.ts";
 import { addTokenizeCommand } from "./commands/tokenize.ts";
 import { addTrainCommand } from "./commands/train.ts";
 import { reportFailure } from "./failure.ts";
@@ -30,6 +31,7 @@ function createProgram(): Command {
     .addHelpText("after", "\nExample: cria chat -m hf:bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M");
   addChatCommand(program);
   addGenerateCommand(program);
+  addServeCommand(program);
   addPerplexityCommand(program);
   addInspectCommand(program);
   addTokenizeCommand(program);

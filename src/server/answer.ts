@@ -1,0 +1,70 @@
+/**
+ * Makes one answer for a request, counts it, and ends it when the client leaves or the server closes.
+ *
+ * Flow: handlers (prompt, options) → answer → Model → tokens, then the result.
+ */
+import type { GeneratedToken, GenerateOptions, GenerationResult, PromptText } from "../generate/generate.ts";
+import type { Model } from "../generate/model.ts";
+import { CriaError } from "../shared/errors.ts";
+import type { ServerContext } from "./context.ts";
+import { RequestError } from "./http/errors.ts";
+
+/**
+ * Yields the answer's tokens and returns the whole.
+ *
+ * @throws {RequestError} 400 context_length_exceeded for a prompt that is too long.
+ * @throws {CriaError} what the model throws.
+ */
+export async function* answer(
+  context: ServerContext,
+  model: Model,
+  prompt: PromptText,
+  options: GenerateOptions & { readonly signal: AbortSignal },
+): AsyncGenerator<GeneratedToken, GenerationResult> {
+  checkLength(model, prompt.ids.length);
+  const record = context.metrics.begin();
+  let ended = false;
+  try {
+    const generation = model.generate(prompt, options);
+    for await (const token of generation.tokens()) {
+      record.token();
+      yield token;
+    }
+    const result = await generation.result();
+    ended = true;
+    record.end(result.finishReason, result.timings);
+    return result;
+  } catch (error) {
+    ended = true;
+    record.end(error instanceof CriaError && error.code === "aborted" ? "abort" : "error");
+    throw error;
+  } finally {
+    if (!ended) record.end("abort");
+  }
+}
+
+/** @throws {RequestError} 400 in OpenAI's words, with which clients shorten a conversation. */
+export function checkLength(model: Model, length: number): void {
+  if (length >= model.contextLength)
+    throw new RequestError(
+      400,
+      `This model's maximum context length is ${model.contextLength} tokens. However, your prompt has ${length} tokens ` +
+        "and leaves no room for an answer. Please reduce its length.",
+      { code: "context_length_exceeded", param: "messages" },
+    );
+}
+
+/** A signal for the work of one request, and how to end that work. */
+export interface RequestScope {
+  readonly signal: AbortSignal;
+  abort(): void;
+}
+
+/** Fires when the client leaves, when the server closes, or when `abort` is called. */
+export function requestScope(context: ServerContext, request: Request): RequestScope {
+  const controller = new AbortController();
+  return {
+    signal: AbortSignal.any([controller.signal, request.signal, context.closing]),
+    abort: () => controller.abort(),
+  };
+}

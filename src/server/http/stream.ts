@@ -1,0 +1,115 @@
+/**
+ * Responses that are written while they are made: server-sent events (OpenAI) and lines of JSON (Ollama).
+ *
+ *   data: {json}\n\n … data: [DONE]\n\n              {json}\n …
+ *
+ * The first event is awaited for a moment before the response begins, so that a request that fails at once, such as one
+ * for a full queue, still gets its status. After that an error can only be an event of its own.
+ *
+ * Flow: events (async generator) → streamResponse → socket; the reader's leaving → generator.return().
+ */
+import { type Failure, failureOf, openaiError } from "./errors.ts";
+
+/** How long the status is held back for the first event. */
+const FIRST_EVENT_MS = 500;
+/** Silence after which a comment is sent, so that proxies do not take a long prompt for a dead connection. */
+const PING_MS = 15_000;
+/** Events made ahead of a slow reader. */
+const EVENTS_AHEAD = 32;
+
+export interface StreamFormat {
+  readonly contentType: string;
+  event(data: object): string;
+  failure(failure: Failure): string;
+  /** After the last event. */
+  readonly end: string;
+  /** What says nothing but keeps the connection alive; "" where the format has no such thing. */
+  readonly ping: string;
+}
+
+export const serverSentEvents: StreamFormat = {
+  contentType: "text/event-stream",
+  event: (data) => `data: ${JSON.stringify(data)}\n\n`,
+  failure: (failure) => `data: ${JSON.stringify(openaiError(failure))}\n\n`,
+  end: "data: [DONE]\n\n",
+  ping: ": ping\n\n",
+};
+
+export const jsonLines: StreamFormat = {
+  contentType: "application/x-ndjson",
+  event: (data) => `${JSON.stringify(data)}\n`,
+  failure: ({ message }) => `${JSON.stringify({ error: message })}\n`,
+  end: "",
+  ping: "",
+};
+
+export interface StreamOptions {
+  readonly format: StreamFormat;
+  /** Fired when the reader leaves. */
+  readonly onLeave: () => void;
+  /** Told of an error that could not become a status any more. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** @throws what the generator throws before its first event, if it does so at once. */
+export async function streamResponse(
+  events: AsyncGenerator<object, void>,
+  { format, onLeave, onFailure }: StreamOptions,
+): Promise<Response> {
+  const encoder = new TextEncoder();
+  let pending: Promise<IteratorResult<object, void>> | undefined = events.next();
+  await within(pending, FIRST_EVENT_MS);
+
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          pending ??= events.next();
+          const result = await within(pending, PING_MS);
+          if (result === undefined) {
+            controller.enqueue(encoder.encode(format.ping));
+            return;
+          }
+          pending = undefined;
+          if (!result.done) {
+            controller.enqueue(encoder.encode(format.event(result.value)));
+            return;
+          }
+          if (format.end !== "") controller.enqueue(encoder.encode(format.end));
+        } catch (error) {
+          onFailure(error);
+          controller.enqueue(encoder.encode(format.failure(failureOf(error))));
+        }
+        controller.close();
+      },
+      async cancel() {
+        onLeave();
+        // The event that is being made must end first; its error, being aborted, is nobody's concern.
+        await pending?.catch(() => {});
+        await events.return().catch(() => {});
+      },
+    },
+    new CountQueuingStrategy({ highWaterMark: EVENTS_AHEAD }),
+  );
+  return new Response(body, {
+    headers: {
+      "content-type": format.contentType,
+      "cache-control": "no-cache",
+      // nginx would collect events otherwise.
+      "x-accel-buffering": "no",
+    },
+  });
+}
+
+/** The promise's value, or undefined if it takes longer. */
+async function within<Value>(promise: Promise<Value>, milliseconds: number): Promise<Value | undefined> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, milliseconds, undefined);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
