@@ -42,6 +42,8 @@ export interface RunPlatform {
 
 /** Batches by number: those of one seed are always the same. */
 export interface RunData {
+  /** Characters that a held-out token stands for on average, where that is known. */
+  readonly charactersPerToken?: number | undefined;
   batches(start: number): AsyncIterable<Batch>;
   /** Held-out batches, at most `windows` windows of them. */
   validation(windows: number): AsyncIterable<Batch>;
@@ -197,7 +199,10 @@ function meanObjective(recipe: Recipe, data: RunData, { pass }: Session): Object
         total += sum.total;
         counted += sum.counted;
       }
-      return counted > 0 ? { loss: total / counted } : {};
+      if (counted === 0) return {};
+      const loss = total / counted;
+      const perCharacter = data.charactersPerToken;
+      return perCharacter === undefined ? { loss } : { loss, lossPerCharacter: loss / perCharacter };
     },
   };
 }

@@ -32,7 +32,7 @@ import { scalarEvent, versionEvent } from "../../train/tensorboard.ts";
 import type { StepMetrics } from "../../train/trainer.ts";
 import { writeTrainedModel } from "../../train/write-trained.ts";
 import { formatBytes, formatCount, formatInteger } from "../quantities.ts";
-import { openRunData } from "./open-data.ts";
+import { type OpenedData, openRunData } from "./open-data.ts";
 import { ProgressLine } from "./progress-line.ts";
 
 export interface RunFlags {
@@ -57,18 +57,21 @@ export async function runRecipe(recipe: Recipe, flags: RunFlags): Promise<void> 
   const start = await openStart(recipe);
   const device = await createWasmDevice({ startThread, threadCount: flags.threads ?? threadLimit() });
   const progress = new ProgressLine();
+  let opened: OpenedData | undefined;
   try {
     await mkdir(recipe.output, { recursive: true });
     const tokenizer = createTokenizer(start.vocabulary);
     const template = start.chatTemplate;
     const data = await openRunData(recipe, {
       tokenizer,
+      encoding: JSON.stringify([start.vocabulary.pieces, [...start.vocabulary.scores], template ?? ""]),
       chatFormat: () => chatFormat(template, tokenizer),
       length: recipe.batch.length ?? start.config.contextLength,
       cacheFolder: join(recipe.output, "tokens"),
       signal: flags.signal,
       say: (line) => progress.say(line),
     });
+    opened = data;
     const log = new RunLog(recipe, progress);
     await log.open();
     await runTraining({
@@ -104,6 +107,7 @@ export async function runRecipe(recipe: Recipe, flags: RunFlags): Promise<void> 
   } finally {
     progress.end();
     device.dispose();
+    await opened?.close();
     await start.close();
   }
 }

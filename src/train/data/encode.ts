@@ -1,0 +1,83 @@
+/**
+ * An example as tokens, and which of them are learned: all of a text, the answers of a conversation.
+ *
+ * A conversation is encoded by the model's own chat format; where an answer lies is found by encoding the conversation up
+ * to it, once with the beginning of an answer and once with the whole.
+ *
+ * Flow: example.ts → encodeExample → token-cache.ts.
+ */
+import type { ChatFormat } from "../../generate/chat-format/chat-format.ts";
+import type { ChatMessage } from "../../generate/chat-format/messages.ts";
+import { CriaError } from "../../shared/errors.ts";
+import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
+import type { Example } from "./example.ts";
+
+export interface EncodedText {
+  readonly ids: readonly number[];
+  /** For each id whether it is to be predicted. */
+  readonly learned: readonly boolean[];
+  /** Characters of what is learned. */
+  readonly characters: number;
+}
+
+export interface Encoder {
+  readonly tokenizer: Tokenizer;
+  /** Made when the first conversation comes. */
+  readonly chatFormat: () => ChatFormat;
+}
+
+/** One text, or for a preference two: the chosen and the rejected answer. */
+export function encodeExample(example: Example, encoder: Encoder, where: string): EncodedText[] {
+  if (example.kind === "text") return [encodeText(example.text, encoder.tokenizer)];
+  if (example.kind === "chat") return [encodeChat(example.messages, 0, encoder, where)];
+  const { prompt, chosen, rejected } = example;
+  return [chosen, rejected].map((answer) =>
+    encodeChat([...prompt, ...answer], prompt.length, encoder, where),
+  );
+}
+
+function encodeText(text: string, tokenizer: Tokenizer): EncodedText {
+  const ids = tokenizer.encode(text, { addSpecial: true });
+  const { bos, eos } = tokenizer.special;
+  if (bos !== undefined && ids[0] !== bos) ids.unshift(bos);
+  if (eos !== undefined && ids.at(-1) !== eos) ids.push(eos);
+  return { ids, learned: ids.map((_, index) => index > 0), characters: text.length };
+}
+
+/** Learns the assistant's messages from number `first` on. */
+function encodeChat(
+  messages: readonly ChatMessage[],
+  first: number,
+  encoder: Encoder,
+  where: string,
+): EncodedText {
+  const { tokenizer } = encoder;
+  const format = encoder.chatFormat();
+  const ids = format.encode(messages, { addGenerationPrompt: false });
+  const learned = new Array<boolean>(ids.length).fill(false);
+  let characters = 0;
+  messages.forEach(({ role, content }, index) => {
+    if (role !== "assistant" || index < first) return;
+    const before = format.encode(messages.slice(0, index), { addGenerationPrompt: true });
+    const after = format.encode(messages.slice(0, index + 1), { addGenerationPrompt: false });
+    if (!isPrefix(before, after) || !isPrefix(after, ids))
+      throw new CriaError(
+        "unsupported",
+        `${where}: the chat format renders earlier messages differently when more follow, so answers cannot be told apart`,
+      );
+    learned.fill(true, before.length, after.length);
+    characters += content.length;
+  });
+  const { eos } = tokenizer.special;
+  // Formats end with a mark, some with a line's end after it. An answer that never ends would teach the model not to.
+  const ends = ids.slice(-2).some((id) => format.stopIds.has(id) || tokenizer.endIds.has(id));
+  if (!ends && eos !== undefined) {
+    ids.push(eos);
+    learned.push(learned.at(-1) ?? false);
+  }
+  return { ids, learned, characters };
+}
+
+function isPrefix(start: readonly number[], ids: readonly number[]): boolean {
+  return start.length <= ids.length && start.every((id, index) => ids[index] === id);
+}
