@@ -49,6 +49,8 @@ const DEQUANTIZE_BYTES = 8 * 32 * 4 + 8 * (256 + 128);
 const INTERLEAVE_BYTES = 512;
 /** Positions of a piece of attention (attention.ts). */
 const ATTENTION_PIECE = 64;
+/** Rows whose part of a gain's gradient is summed alone (rms-norm-grad.ts). */
+const GAIN_ROWS = 32;
 /** 1 in every byte, which kernels make their masks of. */
 const ONES = 0x01010101;
 /** Mask and factor that make f32 of f16 (kernels/numbers.ts). */
@@ -134,6 +136,8 @@ export function writePlan(bytes: Uint8Array, address: number, calls: readonly Ca
 
 const lowerings: Lowerings = {
   embed(place, { table, tokens, y, count }) {
+    if (table.format === "F32" && place.interleavedAddressOf(table) === undefined)
+      return lowerings.copy(place, { x: table, rows: tokens, y, count });
     const scratch = new Scratch(place);
     const { calls, address } = weights(place, scratch, table);
     const dequantize = scratch.perThread(DEQUANTIZE_BYTES);
@@ -299,15 +303,16 @@ const lowerings: Lowerings = {
   },
   rmsNormGrad(place, { x, w, dy, dx, dw, epsilon, count }) {
     const scratch = new Scratch(place);
-    const scales = scratch.take(4 * x.rows);
-    return scratch.resolve(() => {
-      const words = [
-        ...[...rowsOf(place, x), place.addressOf(w), ...rowsOf(place, dy), ...rowsOf(place, dx)],
-        ...[dw ? place.addressOf(dw) : 0, place.addressOf(count), x.columns, floatBits(epsilon), scales()],
-      ];
-      const calls = [call(codes.RMS_NORM_GRAD, ...words)];
-      return dw ? [...calls, call(codes.RMS_NORM_GAIN_GRAD, ...words)] : calls;
-    });
+    const parts = scratch.take(dw ? 4 * x.columns * Math.ceil(x.rows / GAIN_ROWS) : 0);
+    return scratch.resolve(() => [
+      call(
+        ...[codes.RMS_NORM_GRAD, ...rowsOf(place, x), place.addressOf(w), ...rowsOf(place, dy)],
+        ...[...rowsOf(place, dx), place.addressOf(count), x.columns, floatBits(epsilon), dw ? parts() : 0],
+      ),
+      ...(dw
+        ? [call(codes.RMS_NORM_GAIN_GRAD, parts(), x.columns, place.addressOf(count), place.addressOf(dw))]
+        : []),
+    ]);
   },
   matmulGrad(place, { x, dy, dw, scale = 1, count }) {
     const scratch = new Scratch(place);

@@ -28,7 +28,7 @@ export function largestOf(x: usize, columns: i32): f32 {
   if (columns >= 4) {
     let lanes = v128.load(x);
     for (; column + 4 <= columns; column += 4)
-      lanes = f32x4.max(lanes, v128.load(x + ((<usize>column) << 2)));
+      lanes = f32x4.pmax(lanes, v128.load(x + ((<usize>column) << 2)));
     largest = largestLane(lanes);
   }
   for (; column < columns; column++) largest = max(largest, load<f32>(x + ((<usize>column) << 2)));

@@ -193,12 +193,22 @@ function multiplyPiece(
 function packRows(call: usize, rowFirst: i32, rowCount: i32, first: i32, length: i32, target: usize): void {
   const a = address(call, 1);
   const stride = address(call, 2);
-  const gather = integer(call, 3) == GATHER_PANELS;
-  for (let row = 0; row < rowCount; row += TILE_ROWS) {
-    const height = min(TILE_ROWS, rowCount - row);
-    const at = <usize>(rowFirst + row);
-    if (gather) gatherSix(a + at * stride + (<usize>first << 2), stride, height, length, target);
-    else copySix(a + <usize>first * stride + (at << 2), stride, height, length, target);
-    target += A_STEP * <usize>length;
+  const panelBytes = A_STEP * <usize>length;
+  if (integer(call, 3) == GATHER_PANELS) {
+    for (let row = 0; row < rowCount; row += TILE_ROWS) {
+      const source = a + <usize>(rowFirst + row) * stride + (<usize>first << 2);
+      gatherSix(source, stride, min(TILE_ROWS, rowCount - row), length, target);
+      target += panelBytes;
+    }
+    return;
+  }
+  for (let from = 0; from < length; from += COPY_ROWS) {
+    const source = a + <usize>(first + from) * stride + (<usize>rowFirst << 2);
+    const steps = min(COPY_ROWS, length - from);
+    let to = target + A_STEP * <usize>from;
+    for (let row = 0; row < rowCount; row += TILE_ROWS) {
+      copySix(source + (<usize>row << 2), stride, min(TILE_ROWS, rowCount - row), steps, to);
+      to += panelBytes;
+    }
   }
 }

@@ -41,28 +41,69 @@ export function floatToHalf(value: f32): u32 {
 }
 
 /**
+ * What `exponential` multiplies with and adds, four lanes each. It is read from memory at each use, which the processor
+ * does along with the operation: V8 would build each constant anew with three instructions.
+ */
+const EXPONENTIAL: usize = memory.data<f32>(
+  [
+    1.44269504, 1.44269504, 1.44269504, 1.44269504,
+    12582912, 12582912, 12582912, 12582912,
+    -0.693359375, -0.693359375, -0.693359375, -0.693359375,
+    2.12194440e-4, 2.12194440e-4, 2.12194440e-4, 2.12194440e-4,
+    1.98412698e-4, 1.98412698e-4, 1.98412698e-4, 1.98412698e-4,
+    1.38888889e-3, 1.38888889e-3, 1.38888889e-3, 1.38888889e-3,
+    8.33333333e-3, 8.33333333e-3, 8.33333333e-3, 8.33333333e-3,
+    4.16666667e-2, 4.16666667e-2, 4.16666667e-2, 4.16666667e-2,
+    0.166666667, 0.166666667, 0.166666667, 0.166666667,
+    0.5, 0.5, 0.5, 0.5,
+    1, 1, 1, 1,
+    -87, -87, -87, -87,
+    88, 88, 88, 88,
+  ],
+  16,
+);
+
+@inline
+function exponentialConstant(index: usize): v128 {
+  return v128.load(EXPONENTIAL + 16 * index);
+}
+
+/**
  * e^x in four lanes, within 2 units in the last place for x ≤ 88; 0 for x below −87.
  *
  *   e^x = 2ⁿ · e^r,  n = round(x / ln 2),  r = x − n · ln 2 in two parts,  e^r by its Taylor polynomial
+ *
+ * 1.5 · 2²³ added to a number rounds it to a whole one, which are then its lowest bits.
  */
 @inline
 export function exponential(x: v128): v128 {
-  const n = f32x4.nearest(f32x4.mul(x, f32x4.splat(1.44269504)));
-  let r = f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375)));
-  r = f32x4.add(r, f32x4.mul(n, f32x4.splat(2.12194440e-4)));
-  let p = f32x4.splat(<f32>(1.0 / 5040));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(<f32>(1.0 / 720)));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(<f32>(1.0 / 120)));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(<f32>(1.0 / 24)));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(<f32>(1.0 / 6)));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(0.5));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1));
-  const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(127)), 23);
-  return v128.and(f32x4.mul(p, power), f32x4.ge(x, f32x4.splat(-87)));
+  const rounded = multiplyAdd(x, exponentialConstant(0), exponentialConstant(1));
+  const n = f32x4.sub(rounded, exponentialConstant(1));
+  const r = multiplyAdd(n, exponentialConstant(3), multiplyAdd(n, exponentialConstant(2), x));
+  let p = multiplyAdd(exponentialConstant(4), r, exponentialConstant(5));
+  p = multiplyAdd(p, r, exponentialConstant(6));
+  p = multiplyAdd(p, r, exponentialConstant(7));
+  p = multiplyAdd(p, r, exponentialConstant(8));
+  p = multiplyAdd(p, r, exponentialConstant(9));
+  p = multiplyAdd(p, r, exponentialConstant(10));
+  p = multiplyAdd(p, r, exponentialConstant(10));
+  const power = i32x4.add(i32x4.shl(rounded, 23), exponentialConstant(10));
+  return v128.and(f32x4.mul(p, power), f32x4.ge(x, exponentialConstant(11)));
 }
 
-/** The same for one value. */
+/** 1 in four lanes, from memory. */
+@inline
+export function ones(): v128 {
+  return exponentialConstant(10);
+}
+
+/** What an exponent may be at most without becoming infinite, in four lanes. */
+@inline
+export function largestExponent(): v128 {
+  return exponentialConstant(12);
+}
+
+/** e^x for one value. */
 @inline
 export function exponentialOf(x: f32): f32 {
   return f32x4.extract_lane(exponential(f32x4.splat(x)), 0);

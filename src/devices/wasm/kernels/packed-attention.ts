@@ -132,8 +132,19 @@ function softmax(scores: usize, begin: i32, end: i32, numbers: usize): void {
   const nothing = f32x4.splat(-Infinity);
   let lowerLargest = nothing;
   let upperLargest = nothing;
+  // Keys between these two all queries see.
+  const inner = min(end, largestStart(numbers));
+  const outer = max(inner, load<i32>(numbers, 32) + 1);
   let at = scores;
   for (let key = begin; key < end; key++) {
+    if (key == inner) {
+      for (; key < outer; key++) {
+        lowerLargest = f32x4.pmax(lowerLargest, v128.load(at));
+        upperLargest = f32x4.pmax(upperLargest, v128.load(at, 16));
+        at += B_STEP;
+      }
+      if (key == end) break;
+    }
     const index = i32x4.splat(key);
     const lowerSeen = v128.and(i32x4.ge_s(index, lowerStart), i32x4.le_s(index, lowerLast));
     const upperSeen = v128.and(i32x4.ge_s(index, upperStart), i32x4.le_s(index, upperLast));
@@ -141,8 +152,8 @@ function softmax(scores: usize, begin: i32, end: i32, numbers: usize): void {
     const upper = v128.bitselect(v128.load(at, 16), nothing, upperSeen);
     v128.store(at, lower);
     v128.store(at, upper, 16);
-    lowerLargest = f32x4.max(lowerLargest, lower);
-    upperLargest = f32x4.max(upperLargest, upper);
+    lowerLargest = f32x4.pmax(lowerLargest, lower);
+    upperLargest = f32x4.pmax(upperLargest, upper);
     at += B_STEP;
   }
   let lowerSum = f32x4.splat(0);
@@ -160,4 +171,10 @@ function softmax(scores: usize, begin: i32, end: i32, numbers: usize): void {
   v128.store(numbers, upperLargest, 16);
   v128.store(numbers, lowerSum, 32);
   v128.store(numbers, upperSum, 48);
+}
+
+function largestStart(numbers: usize): i32 {
+  let largest = load<i32>(numbers);
+  for (let lane: usize = 4; lane < 32; lane += 4) largest = max(largest, load<i32>(numbers + lane));
+  return largest;
 }

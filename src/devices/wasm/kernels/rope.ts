@@ -63,12 +63,15 @@ function cosine(angle: f64): f64 {
 @inline
 function sinePolynomial(r: f64): f64 {
   const s = r * r;
-  return r * (1 - (s / 6) * (1 - (s / 20) * (1 - (s / 42) * (1 - (s / 72) * (1 - s / 110)))));
+  return r * (1 - s * (1.0 / 6) * (1 - s * (1.0 / 20) * (1 - s * (1.0 / 42) * (1 - s * (1.0 / 72) * (1 - s * (1.0 / 110))))));
 }
 
 /** Taylor's polynomial of cos, within 10⁻¹¹ on [−π/4, π/4]. */
 @inline
 function cosinePolynomial(r: f64): f64 {
   const s = r * r;
-  return 1 - (s / 2) * (1 - (s / 12) * (1 - (s / 30) * (1 - (s / 56) * (1 - (s / 90) * (1 - s / 132)))));
+  return (
+    1 -
+    s * 0.5 * (1 - s * (1.0 / 12) * (1 - s * (1.0 / 30) * (1 - s * (1.0 / 56) * (1 - s * (1.0 / 90) * (1 - s * (1.0 / 132))))))
+  );
 }

@@ -4,7 +4,7 @@
  * Words: gate, stride, up, stride, dy, stride, dGate, stride, dUp, stride, count, columns.
  */
 import { address, integer, shareFirst } from "./call";
-import { exponential } from "./numbers";
+import { exponential, largestExponent, ones } from "./numbers";
 
 export function swigluGrad(call: usize, thread: i32, threadCount: i32): void {
   const count = load<i32>(address(call, 11));
@@ -41,14 +41,14 @@ export function swigluGrad(call: usize, thread: i32, threadCount: i32): void {
 /** 1 / (1 + e^−z); e^−z is kept below infinity. */
 @inline
 function sigmoidOf(z: v128): v128 {
-  const e = exponential(f32x4.min(f32x4.neg(z), f32x4.splat(88)));
-  return f32x4.div(f32x4.splat(1), f32x4.add(f32x4.splat(1), e));
+  const e = exponential(f32x4.pmin(f32x4.neg(z), largestExponent()));
+  return f32x4.div(ones(), f32x4.add(ones(), e));
 }
 
 /** slope · σ · (1 + z · (1 − σ)) */
 @inline
 function gateSlope(z: v128, sigmoid: v128, slope: v128): v128 {
-  const one = f32x4.splat(1);
+  const one = ones();
   const inner = f32x4.add(one, f32x4.mul(z, f32x4.sub(one, sigmoid)));
   return f32x4.mul(slope, f32x4.mul(sigmoid, inner));
 }

@@ -4,7 +4,7 @@
  * Words: gate, stride, up, stride, y, stride, count, columns.
  */
 import { address, integer, shareFirst } from "./call";
-import { exponential } from "./numbers";
+import { exponential, largestExponent, ones } from "./numbers";
 
 export function swiglu(call: usize, thread: i32, threadCount: i32): void {
   const count = load<i32>(address(call, 7));
@@ -32,6 +32,6 @@ export function swiglu(call: usize, thread: i32, threadCount: i32): void {
 /** z / (1 + e^−z) · up; e^−z is kept below infinity. */
 @inline
 function gated(z: v128, up: v128): v128 {
-  const e = exponential(f32x4.min(f32x4.neg(z), f32x4.splat(88)));
-  return f32x4.mul(f32x4.div(z, f32x4.add(f32x4.splat(1), e)), up);
+  const e = exponential(f32x4.pmin(f32x4.neg(z), largestExponent()));
+  return f32x4.mul(f32x4.div(z, f32x4.add(ones(), e)), up);
 }
