@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { ChatFormat } from "../../generate/chat-format/chat-format.ts";
 import { nodeFiles } from "../../platform/node/file-system.ts";
 import { hashFiles } from "../../platform/node/hash.ts";
+import { CriaError } from "../../shared/errors.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import { createDataset, type DatasetSource } from "../../train/data/dataset.ts";
 import { openTokenCache } from "../../train/data/token-cache.ts";
@@ -37,6 +38,7 @@ export async function openRunData(recipe: Recipe, parts: Parts): Promise<OpenedD
   const fingerprints: string[] = [];
   const sources: DatasetSource[] = [];
   for (const { path, weight } of recipe.data) {
+    if (!(await nodeFiles.exists(path))) throw new CriaError("not-found", `${path}: no such data file`);
     const fingerprint = createHash("sha256")
       .update(parts.encoding)
       .update(await hashFiles([path]))

@@ -26,6 +26,9 @@ export interface Encoder {
   readonly chatFormat: () => ChatFormat;
 }
 
+/** Tokens that may differ where two texts meet: a space before an answer can become part of its first word. */
+const BLURRED = 2;
+
 /** One text, or for a preference two: the chosen and the rejected answer. */
 export function encodeExample(example: Example, encoder: Encoder, where: string): EncodedText[] {
   if (example.kind === "text") return [encodeText(example.text, encoder.tokenizer)];
@@ -60,12 +63,14 @@ function encodeChat(
     if (role !== "assistant" || index < first) return;
     const before = format.encode(messages.slice(0, index), { addGenerationPrompt: true });
     const after = format.encode(messages.slice(0, index + 1), { addGenerationPrompt: false });
-    if (!isPrefix(before, after) || !isPrefix(after, ids))
+    const start = sharedLength(before, after);
+    const end = sharedLength(after, ids);
+    if (start < before.length - BLURRED || end < after.length - BLURRED)
       throw new CriaError(
         "unsupported",
         `${where}: the chat format renders earlier messages differently when more follow, so answers cannot be told apart`,
       );
-    learned.fill(true, before.length, after.length);
+    learned.fill(true, start, end);
     characters += content.length;
   });
   const { eos } = tokenizer.special;
@@ -78,6 +83,8 @@ function encodeChat(
   return { ids, learned, characters };
 }
 
-function isPrefix(start: readonly number[], ids: readonly number[]): boolean {
-  return start.length <= ids.length && start.every((id, index) => ids[index] === id);
+function sharedLength(a: readonly number[], b: readonly number[]): number {
+  let length = 0;
+  while (length < a.length && length < b.length && a[length] === b[length]) length++;
+  return length;
 }

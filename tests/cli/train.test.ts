@@ -1,0 +1,156 @@
+/** `cria train` as a person runs it: a model from nothing, tuned, aligned, resumed; and what it says of wrong recipes. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { stringify } from "yaml";
+import { writeTinyModel } from "../tiny-model.ts";
+import { runCria } from "./run-cria.ts";
+
+let folder = "";
+const at = (name: string) => join(folder, name);
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "cria-train-"));
+  await writeTinyModel(at("tiny.gguf"));
+  const words = ["ba", "de", "ki", "lo", "mu", "ne", "ra", "so", "ti"];
+  const lines = Array.from({ length: 40 }, (_, i) => ({
+    text: `${words[i % 9]} ${words[(i * 5) % 9]} ${words[(i * 7) % 9]}`,
+  }));
+  writeFileSync(at("text.jsonl"), lines.map((line) => JSON.stringify(line)).join("\n"));
+  const chats = words.map((word) => ({ prompt: `say ${word}`, completion: `${word} ${word}` }));
+  writeFileSync(at("chat.jsonl"), chats.map((line) => JSON.stringify(line)).join("\n"));
+  const pairs = words.map((word) => ({ prompt: `say ${word}`, chosen: word, rejected: "zz" }));
+  writeFileSync(at("pairs.jsonl"), pairs.map((line) => JSON.stringify(line)).join("\n"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+function recipe(name: string, settings: object): string {
+  const path = at(`${name}.yaml`);
+  writeFileSync(
+    path,
+    stringify({
+      ...{ name, output: at(name), steps: 6, schedule: { rate: 0.01, warmup: 2 } },
+      ...{ batch: { windows: 4, length: 32 }, checkpoint: { every: 2 }, validateEvery: 3 },
+      ...settings,
+    }),
+  );
+  return path;
+}
+
+const metricsOf = (name: string) =>
+  readFileSync(join(at(name), "metrics.jsonl"), "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+describe("a run", () => {
+  it("makes a model of nothing that cria can run", async () => {
+    const path = recipe("new", {
+      kind: "pretrain",
+      model: { width: 32, layers: 1, heads: 4, feedForward: 64, context: 32 },
+      tokenizer: at("tiny.gguf"),
+      data: [{ path: at("text.jsonl") }],
+      validation: 0.2,
+      sample: { every: 6, prompts: ["ba"], maxTokens: 4 },
+      type: "q8_0",
+    });
+    const { code, stderr } = await runCria(["train", "pretrain", path]);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(stderr).toContain("Memory: ");
+    const lines = metricsOf("new");
+    expect(lines.flatMap(({ step, loss }) => (loss === undefined ? [] : [step]))).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(lines.some(({ validation }) => validation !== undefined)).toBe(true);
+    expect(readFileSync(join(at("new"), "README.md"), "utf8")).toContain("## Recipe");
+    expect(readFileSync(join(at("new"), "report.html"), "utf8")).toContain("uPlot");
+    const answer = await runCria([
+      "generate",
+      "-m",
+      join(at("new"), "model.gguf"),
+      "-p",
+      "ba",
+      "-n",
+      "4",
+      "--temp",
+      "0",
+    ]);
+    expect(answer.code).toBe(0);
+  });
+
+  it("is not overwritten, but resumed", async () => {
+    const again = await runCria(["train", "pretrain", at("new.yaml")]);
+    expect(again).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/holds a run at step 6; resume it/),
+    });
+    const other = await runCria(["train", "pretrain", at("new.yaml"), "--resume", "--set", "seed=2"]);
+    expect(other).toMatchObject({ code: 1, stderr: expect.stringMatching(/a checkpoint of another recipe/) });
+    expect(await runCria(["train", "pretrain", at("new.yaml"), "--resume"])).toMatchObject({ code: 0 });
+  });
+
+  it("tunes adapters beside a base, for llama.cpp and PEFT, and merges them", async () => {
+    const path = recipe("tuned", {
+      ...{ kind: "sft", base: at("tiny.gguf"), data: [{ path: at("chat.jsonl") }], validation: 0 },
+      lora: { rank: 2, alpha: 4, dropout: 0.1 },
+    });
+    expect(await runCria(["train", "sft", path])).toMatchObject({ code: 0 });
+    expect(existsSync(join(at("tuned"), "adapter", "adapter_config.json"))).toBe(true);
+    const merged = await runCria([
+      ...["convert", at("tiny.gguf"), at("merged.gguf"), "--lora", join(at("tuned"), "adapter.gguf")],
+    ]);
+    expect(merged).toMatchObject({ code: 0 });
+  });
+
+  it("learns preferences", async () => {
+    const path = recipe("aligned", {
+      ...{ kind: "dpo", base: at("tiny.gguf"), data: [{ path: at("pairs.jsonl") }], validation: 0.2 },
+      ...{ steps: 10, schedule: { rate: 0.01, warmup: 1 }, batch: { windows: 8, length: 64 } },
+    });
+    expect(await runCria(["train", "dpo", path])).toMatchObject({ code: 0 });
+    const losses = metricsOf("aligned").flatMap(({ loss }) => (typeof loss === "number" ? [loss] : []));
+    expect(losses[0]).toBeCloseTo(Math.log(2), 3);
+    expect(losses.at(-1)).toBeLessThan(0.5);
+  });
+});
+
+describe("says what is wrong", () => {
+  const base = { kind: "sft", base: "tiny.gguf", data: [{ path: "x.jsonl" }] };
+  it.each([
+    ["an unknown setting", { ...base, stesp: 1 }, /stesp/],
+    ["a kind that is none", { ...base, kind: "sftt" }, /kind: expected pretrain, sft or dpo/],
+    ["a rate below 0", { ...base, schedule: { rate: -1 } }, /schedule\.rate/],
+    ["neither model nor base", { kind: "pretrain", data: [{ path: "x" }] }, /either `model`/],
+  ])("%s", async (_, settings, message) => {
+    const { code, stderr } = await runCria(["train", "sft", recipe("wrong", settings)]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(message);
+  });
+
+  it("data that is not there, or empty", async () => {
+    const missing = recipe("missing", { ...base, base: at("tiny.gguf"), data: [{ path: at("none.jsonl") }] });
+    expect(await runCria(["train", "sft", missing])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("none.jsonl"),
+    });
+    writeFileSync(at("empty.jsonl"), "\n");
+    const empty = recipe("empty", { ...base, base: at("tiny.gguf"), data: [{ path: at("empty.jsonl") }] });
+    expect(await runCria(["train", "sft", empty])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("holds no example"),
+    });
+  });
+
+  it("a loss that is no number any more, with the checkpoint before it kept", async () => {
+    const path = recipe("diverged", {
+      ...{ kind: "sft", base: at("tiny.gguf"), data: [{ path: at("chat.jsonl") }], validation: 0 },
+      ...{ steps: 60, schedule: { rate: 1e30, warmup: 0, shape: "constant" }, checkpoint: { every: 1 } },
+    });
+    const { code, stderr } = await runCria(["train", "sft", path]);
+    expect({ code, stderr }).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/step \d+: the (loss|norm of the gradients) is/),
+    });
+    expect(existsSync(join(at("diverged"), "checkpoints"))).toBe(true);
+  });
+});
