@@ -65,6 +65,8 @@ export interface ServerContext {
   model(): Model;
   /** The name under which the model is shown. */
   name(): string;
+  /** SHA-256 of the model's files, read once. */
+  hash(): Promise<string>;
   /**
    * The model for a request that names one, or names none.
    *
@@ -97,6 +99,7 @@ export function createContext(options: ServerOptions, closing: AbortSignal): Ser
   };
   const name = () => options.name ?? loaded?.name ?? "default";
   let metrics: Metrics | undefined;
+  let hash: Promise<string> | undefined;
   return {
     options,
     limits: {
@@ -119,6 +122,10 @@ export function createContext(options: ServerOptions, closing: AbortSignal): Ser
     },
     model,
     name,
+    hash() {
+      hash ??= model().hash();
+      return hash;
+    },
     modelFor(asked) {
       const known = model();
       const names = new Set([name(), known.name, "default", ...(options.aliases ?? [])]);

@@ -1,5 +1,6 @@
 /** A server of a tiny random model behind a real socket, for tests with real clients. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Model } from "../../src/generate/model.ts";
@@ -22,19 +23,13 @@ export interface StartOptions extends Omit<Partial<ServerOptions>, "model"> {
   readonly path?: string;
 }
 
-/** A tiny model, loaded from a file that is gone again afterwards. */
+/** A tiny model, from a file that stays until the tests of this process are done. */
 export async function loadTiny(options: TinyModelOptions = {}): Promise<Model> {
   const folder = await mkdtemp(join(tmpdir(), "cria-server-"));
-  try {
-    const path = join(folder, "tiny.gguf");
-    await writeTinyModel(path, { contextLength: 512, ...options });
-    const model = await load(path, { threads: 1 });
-    // The hash reads the file, which is about to go.
-    await model.hash();
-    return model;
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, "tiny.gguf");
+  await writeTinyModel(path, { contextLength: 512, ...options });
+  return load(path, { threads: 1 });
 }
 
 export async function start({ tiny, path, ...options }: StartOptions = {}): Promise<Started> {

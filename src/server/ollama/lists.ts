@@ -53,14 +53,13 @@ export function ollamaShow(context: ServerContext, asked: string | undefined): o
 }
 
 async function modelEntry(context: ServerContext): Promise<object> {
-  const model = context.model();
   const name = context.name();
   return {
     name: name.includes(":") ? name : `${name}:latest`,
     model: name.includes(":") ? name : `${name}:latest`,
     modified_at: modifiedAt(context),
     size: context.options.details?.byteLength ?? 0,
-    digest: await model.hash(),
+    digest: await context.hash(),
     details: details(context),
   };
 }
