@@ -63,6 +63,7 @@ const depthLimit = 400;
  */
 export function jsonSchemaGrammar(schema: unknown, options: JsonOptions = {}): Grammar {
   const writing = writingFor(options);
+  checkDepth(schema);
   return new Compiler(schema as Json, writing).compile();
 }
 
@@ -121,8 +122,7 @@ class Compiler {
     if (name === undefined) {
       if (this.#names.size >= ruleLimit)
         throw new CriaError("unsupported", `JSON schema: more than ${ruleLimit} schemas inside it`);
-      if (pointer.split("/").length > depthLimit)
-        throw new CriaError("unsupported", `JSON schema: nested more than ${depthLimit} deep`);
+      if (pointer.split("/").length > depthLimit) throw tooDeep();
       name = this.#rules.has(pointer) || pointer === "root" ? `${pointer} (${this.#names.size})` : pointer;
       this.#names.set(schema, name);
       this.#rules.set(name, never);
@@ -161,6 +161,7 @@ class Compiler {
         `JSON schema ${pointer}: it refers to itself without anything around it`,
       );
     seen.add(schema);
+    if (seen.size > depthLimit) throw tooDeep();
     // What is referred to comes first, and with it its properties.
     let plain: JsonSchema = true;
     const alternatives: Alternatives[] = [];
@@ -295,6 +296,21 @@ class Compiler {
         throw unsupported(pointer, keyword, "beside enum or const is not supported");
     return values;
   }
+}
+
+/** Everything after this may recurse; a circle of objects is infinitely deep. */
+function checkDepth(json: unknown): void {
+  const work: [unknown, number][] = [[json, 0]];
+  for (let next = work.pop(); next; next = work.pop()) {
+    const [value, depth] = next;
+    if (typeof value !== "object" || value === null) continue;
+    if (depth > 3 * depthLimit) throw tooDeep();
+    for (const inner of Object.values(value)) work.push([inner, depth + 1]);
+  }
+}
+
+function tooDeep(): CriaError {
+  return new CriaError("unsupported", `JSON schema: nested more than ${depthLimit} deep`);
 }
 
 function concerns(keyword: string, value: Json): boolean {

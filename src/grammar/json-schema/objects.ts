@@ -75,11 +75,12 @@ export function objectExpression(
       `is ${min}: with free property names only 1 more than the required ones is supported`,
     );
   const most = !free && max >= properties.length ? Number.POSITIVE_INFINITY : max;
-  if (properties.length * Math.max(least, Math.min(most, properties.length)) > 200_000)
+  const counted = most === Number.POSITIVE_INFINITY ? least : most;
+  if (properties.length * counted > 200_000)
     throw unsupported(
       pointer,
-      most < Number.POSITIVE_INFINITY ? "maxProperties" : "minProperties",
-      "with so many properties is not supported",
+      most === Number.POSITIVE_INFINITY ? "minProperties" : "maxProperties",
+      `is ${counted} for ${properties.length} properties; their product may be 200000 at most`,
     );
   return sequence(literal("{"), membersOf(properties, free, least, most, writing), literal("}"));
 }
