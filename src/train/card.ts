@@ -68,7 +68,7 @@ export function modelCard(recipe: Recipe, figures: CardFigures): string {
     "| figure | value |\n|---|---|",
     ...measured.map(([name, value]) => `| ${name} | ${value.toFixed(4)} |`),
     "\n## Cost\n",
-    `${hours.toFixed(2)} hours on a processor; at ${WATTS} W an estimated ${energy.toFixed(3)} kWh and ${(energy * INTENSITY).toFixed(3)} kg of CO₂ (${INTENSITY} kg a kWh).\n`,
+    `${hours.toFixed(2)} hours on a processor; at ${WATTS} W an estimated ${energy.toPrecision(2)} kWh and ${(energy * INTENSITY).toPrecision(2)} kg of CO₂ (${INTENSITY} kg a kWh).\n`,
     ...(figures.samples.length > 0 ? ["## Samples\n", ...figures.samples.map(sampleBlock)] : []),
     "## Recipe\n",
     `\`\`\`yaml\n${stringify(recipe).trim()}\n\`\`\`\n`,

@@ -60,6 +60,7 @@ for (const curve of ${data}) {
   new uPlot({
     width: Math.min(900, document.body.clientWidth), height: 260,
     scales: { x: { time: false }, y: { distr: curve.logarithmic ? 3 : 1 } },
+    axes: [{}, { size: 70, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : Number(tick.toPrecision(4)).toString())) }],
     series: [{ label: "step" }, ...series],
   }, [curve.steps, ...curve.series.map((one) => one.values)], place);
 }
@@ -76,6 +77,10 @@ function curvesOf(lines: readonly MetricsLine[]): Curve[] {
     lines.flatMap(({ step, validation }) => (validation ? [[step, validation] as const] : [])),
   );
   const names = [...new Set([...heldOut.values()].flatMap((figures) => Object.keys(figures)))];
+  const heldOutSeries = (name: string) => ({
+    label: `held-out ${name}`,
+    values: steps.map((step) => heldOut.get(step)?.[name] ?? null),
+  });
   const smooth = smoothed(trained.map(({ loss = Number.NaN }) => loss));
   return [
     {
@@ -83,12 +88,12 @@ function curvesOf(lines: readonly MetricsLine[]): Curve[] {
       steps,
       series: [
         { label: "training, smoothed", values: smooth },
-        ...names.map((name) => ({
-          label: `held-out ${name}`,
-          values: steps.map((step) => heldOut.get(step)?.[name] ?? null),
-        })),
+        ...names.filter((name) => name.startsWith("loss")).map(heldOutSeries),
       ],
     },
+    ...names
+      .filter((name) => !name.startsWith("loss"))
+      .map((name) => ({ title: `Held-out ${name}`, steps, series: [heldOutSeries(name)] })),
     {
       title: "Norm of the gradients",
       steps,
