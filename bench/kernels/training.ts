@@ -2,9 +2,9 @@
  * Speed of what a training step is made of, on the CPU device: `node bench/kernels/training.ts [threads] [rows]`.
  *
  * Shapes are those of a Llama of 7.2 M parameters (bench/training.ts). Every op takes turns with a loop that does
- * nothing but multiply-adds of 128 bits in registers, so that the share of that limit holds on a busy machine too:
- * medians over the turns, then the best of them. GFMA/s are a thread's. `step` weighs the times of the ops with how
- * often a step of six layers runs them.
+ * nothing but multiply-adds of 128 bits in registers; rates and shares of that limit are per second of a processor, so
+ * they hold on a busy machine too. Medians over the turns. Then the ops' times weighed with how often a step of six
+ * layers runs them, and whole steps.
  */
 import { cpus } from "node:os";
 import { createWasmDevice } from "../../src/devices/wasm/device.ts";
@@ -12,9 +12,13 @@ import type { OpArgs, OpName } from "../../src/ops/index.ts";
 import { startThread } from "../../src/platform/node/threads.ts";
 import type { TensorFormat } from "../../src/tensor/format.ts";
 import { columnView, denseTensor, type Tensor } from "../../src/tensor/tensor.ts";
+import type { Batch } from "../../src/train/data/batch.ts";
+import { meanLossStep } from "../../src/train/mean-loss.ts";
+import { openSession } from "../../src/train/session.ts";
 import { multiplyAddLoop } from "./multiply-add-loop.ts";
 
-const TURNS = 15;
+const TURNS = 9;
+const STEPS = 3;
 const threadCount = Number(process.argv[2] ?? 1);
 const rows = Number(process.argv[3] ?? 4096);
 const length = Math.min(256, rows);
@@ -127,11 +131,27 @@ function rowOps(): Measured[] {
   ];
 }
 
-async function secondsOf(run: () => void): Promise<number> {
-  const start = performance.now();
-  run();
+interface Times {
+  /** Seconds that passed. */
+  readonly wall: number;
+  /** Seconds that all threads of this program had a processor, waiting in loops included. */
+  readonly busy: number;
+}
+
+async function timesOf(run: () => unknown): Promise<Times> {
+  const [start, before] = [performance.now(), process.cpuUsage()];
+  await run();
   if (threadCount > 1) await device.read(count.memory);
-  return (performance.now() - start) / 1000;
+  const { user, system } = process.cpuUsage(before);
+  return { wall: (performance.now() - start) / 1000, busy: (user + system) / 1e6 };
+}
+
+/** Multiply-adds of the loop in a second of a processor. */
+async function limitOf(): Promise<number> {
+  const amount = 4e7;
+  const before = process.cpuUsage();
+  loop.run(amount);
+  return amount / (process.cpuUsage(before).user / 1e6);
 }
 
 const median = (list: readonly number[]): number => list.toSorted((a, b) => a - b)[list.length >> 1];
@@ -146,37 +166,85 @@ const measured = [
   ...rowOps(),
 ];
 console.log(`${cpus()[0].model}, Node ${process.version}, threads ${threadCount}`);
-console.log("op                              ms   GFMA/s    share     best");
+console.log("op                              ms   GFMA/s    share");
 for (let i = 0; i < 3; i++) loop.run(2e7);
-const step = { seconds: 0, best: 0, products: 0, limits: [] as number[] };
+const total = { wall: 0, busy: 0, products: 0 };
+const allLimits: number[] = [];
 for (const { name, products: amount, times, run } of measured) {
-  await secondsOf(run);
-  const [limits, seconds]: [number[], number[]] = [[], []];
+  await timesOf(run);
+  const limits: number[] = [];
+  const taken: Times[] = [];
   for (let turn = 0; turn < TURNS; turn++) {
-    limits.push(loop.run(5e6));
-    seconds.push(await secondsOf(run));
+    limits.push(await limitOf());
+    taken.push(await timesOf(run));
   }
-  const rate = amount / median(seconds) / threadCount;
-  const best = amount / Math.min(...seconds) / threadCount / Math.max(...limits);
-  const percent = (share: number): string => `${(100 * share).toFixed(1)} %`.padStart(9);
+  const [wall, busy] = [median(taken.map((one) => one.wall)), median(taken.map((one) => one.busy))];
+  const rate = amount / busy;
   console.log(
-    name.padEnd(26) +
-      (1000 * median(seconds)).toFixed(2).padStart(8) +
-      (amount === 0
-        ? ""
-        : (rate / 1e9).toFixed(1).padStart(9) + percent(rate / median(limits)) + percent(best)),
+    name.padEnd(26) + (1000 * wall).toFixed(2).padStart(8) + (amount ? shareText(rate, median(limits)) : ""),
   );
-  step.seconds += times * median(seconds);
-  step.best += times * Math.min(...seconds);
+  total.wall += times * wall;
+  total.busy += times * busy;
   // Attention's products are not what a step is measured by.
-  if (!name.startsWith("packed")) step.products += times * amount;
-  step.limits.push(...limits);
+  if (!name.startsWith("packed")) total.products += times * amount;
+  allLimits.push(...limits);
 }
-const whole = step.products / step.seconds / threadCount;
-console.log(
-  `step: ${step.seconds.toFixed(2)} s, ${(rows / step.seconds).toFixed(0)} tokens/s; products of weights ` +
-    `${(whole / 1e9).toFixed(1)} GFMA/s of ${(median(step.limits) / 1e9).toFixed(1)}, ` +
-    `${((100 * whole) / median(step.limits)).toFixed(1)} %; of the best times ` +
-    `${((100 * step.products) / step.best / threadCount / Math.max(...step.limits)).toFixed(1)} %`,
+report("sum over a step", total.wall, total.busy, median(allLimits));
+
+const session = await openSession(device, {
+  config: {
+    ...{ name: "bench", vocabularySize: vocabulary, contextLength: length, width, layerCount: layers },
+    ...{
+      feedForwardLength: hidden,
+      headCount: heads,
+      kvHeadCount: heads,
+      headLength,
+      ropeLength: headLength,
+    },
+    ...{ normEpsilon: 1e-5, ropeBase: 10_000, ropeScaling: { type: "none" }, slidingWindow: 0 },
+  },
+  ...{ tied: true, shape: { windows: rows / length, length }, adamW: {}, seed: 1 },
+});
+const steps: Times[] = [];
+const limits: number[] = [];
+for (let index = 1; index <= STEPS + 1; index++) {
+  limits.push(await limitOf());
+  steps.push(await timesOf(() => oneStep(index)));
+}
+const after = steps.slice(1);
+report(
+  "whole step",
+  median(after.map(({ wall }) => wall)),
+  median(after.map(({ busy }) => busy)),
+  median(limits),
 );
+session.dispose();
 device.dispose();
+
+function shareText(rate: number, limit: number): string {
+  return (rate / 1e9).toFixed(1).padStart(9) + `${((100 * rate) / limit).toFixed(1)} %`.padStart(9);
+}
+
+function report(name: string, wall: number, busy: number, limit: number): void {
+  const rate = total.products / busy;
+  console.log(
+    `${name}: ${wall.toFixed(2)} s, ${(rows / wall).toFixed(0)} tokens/s; ${busy.toFixed(2)} s of processors, ` +
+      `products of weights ${(rate / 1e9).toFixed(1)} GFMA/s of ${(limit / 1e9).toFixed(1)}: ${((100 * rate) / limit).toFixed(1)} %`,
+  );
+}
+
+async function oneStep(index: number): Promise<void> {
+  const ids = Int32Array.from(
+    { length: rows + 1 },
+    (_, i) => ((i * 7919 + index * 104729) >>> 3) % vocabulary,
+  );
+  const batch: Batch = {
+    ...{ rows: rows / length, length, tokens: ids.slice(0, rows), targets: ids.slice(1) },
+    positions: Int32Array.from({ length: rows }, (_, t) => t % length),
+    starts: Int32Array.from({ length: rows }, (_, t) => t - (t % length)),
+    weights: new Float32Array(rows).fill(1),
+  };
+  session.optimizer.clear();
+  await meanLossStep(session.pass, [batch], () => 0);
+  await session.optimizer.step(index, 1e-3);
+}
