@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { createReferenceDevice } from "../../src/devices/reference/device.ts";
-import { nodeRun } from "../../src/platform/node/run-platform.ts";
+import { nodeRun } from "../../src/platform/node/training/run-platform.ts";
 import { parseRecipe } from "../../src/train/recipe.ts";
 import { runTraining } from "../../src/train/run.ts";
 import { smallConfig } from "../random-model.ts";

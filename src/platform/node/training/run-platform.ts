@@ -1,8 +1,8 @@
 /** What a training run needs of Node. */
 import { appendFile, rm } from "node:fs/promises";
-import type { RunPlatform } from "../../train/run.ts";
-import { nodeFiles } from "./file-system.ts";
-import { hashFiles } from "./hash.ts";
+import type { RunPlatform } from "../../../train/run.ts";
+import { nodeFiles } from "../file-system.ts";
+import { hashFiles } from "../hash.ts";
 
 export const nodeRun: RunPlatform = {
   files: nodeFiles,

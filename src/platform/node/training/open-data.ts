@@ -1,20 +1,19 @@
 /**
  * The data that a recipe names: tokenized once into the run's folder, mixed and packed.
  *
- * Flow: recipe.data → openTokenCache → createDataset → run-recipe.ts.
+ * Flow: recipe.data → openTokenCache → createDataset → train-recipe.ts.
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import type { ChatFormat } from "../../generate/chat-format/chat-format.ts";
-import { nodeFiles } from "../../platform/node/file-system.ts";
-import { hashFiles } from "../../platform/node/hash.ts";
-import { CriaError } from "../../shared/errors.ts";
-import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
-import { createDataset, type DatasetSource } from "../../train/data/dataset.ts";
-import { openTokenCache } from "../../train/data/token-cache.ts";
-import type { Recipe } from "../../train/recipe.ts";
-import type { RunData } from "../../train/run.ts";
-import { formatInteger, plural } from "../quantities.ts";
+import type { ChatFormat } from "../../../generate/chat-format/chat-format.ts";
+import { CriaError } from "../../../shared/errors.ts";
+import type { Tokenizer } from "../../../tokenizer/tokenizer.ts";
+import { createDataset, type DatasetSource } from "../../../train/data/dataset.ts";
+import { openTokenCache } from "../../../train/data/token-cache.ts";
+import type { Recipe } from "../../../train/recipe.ts";
+import type { RunData } from "../../../train/run.ts";
+import { nodeFiles } from "../file-system.ts";
+import { hashFiles } from "../hash.ts";
 
 interface Parts {
   readonly tokenizer: Tokenizer;
@@ -23,7 +22,7 @@ interface Parts {
   readonly encoding: string;
   readonly length: number;
   readonly cacheFolder: string;
-  readonly signal: AbortSignal;
+  readonly signal?: AbortSignal;
   readonly say: (line: string) => void;
 }
 
@@ -52,8 +51,8 @@ export async function openRunData(recipe: Recipe, parts: Parts): Promise<OpenedD
         tokenizer: parts.tokenizer,
         chatFormat: parts.chatFormat,
         fingerprint,
-        signal: parts.signal,
-        onProgress: (documents) => parts.say(`${path}: ${plural(documents, "document")} tokenized`),
+        ...(parts.signal ? { signal: parts.signal } : {}),
+        onProgress: (documents) => parts.say(`${path}: ${documents} documents tokenized`),
       },
     );
     sources.push({ cache, weight });
@@ -69,8 +68,8 @@ export async function openRunData(recipe: Recipe, parts: Parts): Promise<OpenedD
     batches: dataset,
     fingerprint: fingerprints.join(),
     description:
-      `${plural(dataset.documents, sources[0].cache.pairs ? "pair" : "document")} with ${formatInteger(dataset.tokens)} tokens, ` +
-      `${formatInteger(dataset.heldOut)} held out${longer}`,
+      `${dataset.documents} ${sources[0].cache.pairs ? "pairs" : "documents"} with ${dataset.tokens} tokens, ` +
+      `${dataset.heldOut} held out${longer}`,
     close: () => dataset.close(),
   };
 }

@@ -1,0 +1,178 @@
+/**
+ * Runs a recipe: opens what it names, trains, and fills the run's folder.
+ *
+ * Flow: recipe → trainRecipe → train/run.ts → model, card, report.
+ */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { createWasmDevice } from "../../../devices/wasm/device.ts";
+import { chatFormat } from "../../../generate/chat-format/detect.ts";
+import { writeAdapter } from "../../../model/adapter.ts";
+import { load } from "../../../node.ts";
+import { createTokenizer } from "../../../tokenizer/create-tokenizer.ts";
+import { trainedAdapter } from "../../../train/lora.ts";
+import type { Recipe } from "../../../train/recipe.ts";
+import { runTraining } from "../../../train/run.ts";
+import type { MemoryPlan, Session } from "../../../train/session.ts";
+import type { StepMetrics } from "../../../train/trainer.ts";
+import { writeTrainedModel } from "../../../train/write-trained.ts";
+import { nodeFiles } from "../file-system.ts";
+import { hashFiles } from "../hash.ts";
+import { startThread, threadLimit } from "../threads.ts";
+import { type OpenedData, openRunData } from "./open-data.ts";
+import { RunLog } from "./run-log.ts";
+import { nodeRun } from "./run-platform.ts";
+import { openStart, type Start } from "./start.ts";
+
+export interface Sample {
+  readonly prompt: string;
+  readonly text: string;
+}
+
+/** What is known before the first step. */
+export interface RunStart {
+  /** Steps that are done already. */
+  readonly step: number;
+  /** Values that are trained. */
+  readonly parameters: number;
+  readonly memory: MemoryPlan;
+  /** Documents and tokens, in words. */
+  readonly data: string;
+}
+
+export interface TrainRecipeOptions {
+  /** Go on from the newest checkpoint of the output folder. Without it a folder that holds a run is refused. */
+  readonly resume?: boolean;
+  /** Default: those of the machine. */
+  readonly threads?: number;
+  /** Fires between steps: the checkpoints so far stay. */
+  readonly signal?: AbortSignal;
+  readonly onNotice?: (line: string) => void;
+  readonly onStart?: (start: RunStart) => void;
+  readonly onStep?: (metrics: StepMetrics) => void;
+  readonly onValidation?: (step: number, figures: Readonly<Record<string, number>>) => void;
+  readonly onSamples?: (step: number, samples: readonly Sample[]) => void;
+}
+
+/**
+ * Trains what a recipe says and gives the path of the model (or adapter) that it wrote.
+ *
+ * @throws {CriaError} what the recipe's files, the data and training throw; finished checkpoints stay.
+ */
+export async function trainRecipe(recipe: Recipe, options: TrainRecipeOptions = {}): Promise<string> {
+  const { signal } = options;
+  const start = await openStart(recipe);
+  const device = await createWasmDevice({ startThread, threadCount: options.threads ?? threadLimit() });
+  let opened: OpenedData | undefined;
+  let result = "";
+  try {
+    await mkdir(recipe.output, { recursive: true });
+    const tokenizer = createTokenizer(start.vocabulary);
+    const template = start.chatTemplate;
+    const data = await openRunData(recipe, {
+      tokenizer,
+      encoding: JSON.stringify([start.vocabulary.pieces, [...start.vocabulary.scores], template ?? ""]),
+      chatFormat: () => chatFormat(template, tokenizer),
+      length: recipe.batch.length ?? start.config.contextLength,
+      cacheFolder: join(recipe.output, "tokens"),
+      ...(signal ? { signal } : {}),
+      say: (line) => options.onNotice?.(line),
+    });
+    opened = data;
+    const log = new RunLog(recipe);
+    await log.open();
+    await runTraining({
+      recipe,
+      config: start.config,
+      tied: start.tied,
+      ...(start.weights ? { weights: start.weights } : {}),
+      data: data.batches,
+      device,
+      platform: nodeRun,
+      fingerprint: JSON.stringify([numbersOf(recipe), data.fingerprint, await hashFiles(start.paths)]),
+      resume: options.resume ?? false,
+      ...(signal ? { signal } : {}),
+      onStart: (known) => options.onStart?.({ ...known, data: data.description }),
+      onStep: (metrics) => {
+        log.step(metrics);
+        options.onStep?.(metrics);
+      },
+      onValidation: (step, figures) => {
+        log.validation(step, figures);
+        options.onValidation?.(step, figures);
+      },
+      onSample: async (step, session) => {
+        const samples = await sample(recipe, start, session);
+        if (samples.length === 0) return;
+        await log.samples(step, samples);
+        options.onSamples?.(step, samples);
+      },
+      finish: async (session) => {
+        result = join(recipe.output, await writeResult(recipe, start, session));
+        await log.writeCard(start.config, session.store.valueCount);
+        await log.writeReport();
+      },
+    });
+    return result;
+  } finally {
+    device.dispose();
+    await opened?.close();
+    await start.close();
+  }
+}
+
+/** The settings that decide the numbers: another output folder or more samples change nothing. */
+function numbersOf(recipe: Recipe): unknown {
+  const {
+    output: _output,
+    name: _name,
+    sample: _sample,
+    card: _card,
+    checkpoint: _checkpoint,
+    ...rest
+  } = recipe;
+  const { validateEvery: _every, validationWindows: _windows, type: _type, ...numbers } = rest;
+  return numbers;
+}
+
+/** Writes what was trained; gives its name in the folder. */
+async function writeResult(recipe: Recipe, start: Start, { store }: Session): Promise<string> {
+  if (recipe.kind !== "pretrain" && recipe.lora) {
+    const adapter = await trainedAdapter(store, recipe.name, recipe.lora);
+    const base = { config: start.config, name: recipe.base };
+    await writeAdapter(adapter, join(recipe.output, "adapter.gguf"), base, nodeFiles);
+    await writeAdapter(adapter, join(recipe.output, "adapter"), base, nodeFiles);
+    return "adapter.gguf";
+  }
+  await writeModelTo(recipe, start, { store }, join(recipe.output, "model.gguf"));
+  return "model.gguf";
+}
+
+async function writeModelTo(
+  recipe: Recipe,
+  { config, tied, vocabulary, chatTemplate }: Start,
+  { store }: Pick<Session, "store">,
+  path: string,
+): Promise<void> {
+  const template = chatTemplate === undefined ? {} : { chatTemplate };
+  await writeTrainedModel({ store, config, tied, vocabulary, ...template }, path, nodeFiles, recipe.type);
+}
+
+/** Lets the model as it is now answer the recipe's prompts, through the same file and engine as a user's. */
+async function sample(recipe: Recipe, start: Start, session: Session): Promise<Sample[]> {
+  // An adapter alone answers nothing.
+  if (!recipe.sample || (recipe.kind !== "pretrain" && recipe.lora)) return [];
+  const path = join(recipe.output, "sample.gguf");
+  await writeModelTo(recipe, start, session, path);
+  using model = await load(path);
+  const samples: Sample[] = [];
+  for (const prompt of recipe.sample.prompts) {
+    const settings = { maxTokens: recipe.sample.maxTokens, seed: recipe.seed, temperature: 0.7 };
+    const generation =
+      start.chatTemplate === undefined
+        ? model.generate(prompt, settings)
+        : model.chat([{ role: "user", content: prompt }], settings);
+    samples.push({ prompt, text: (await generation.result()).text });
+  }
+  return samples;
+}
