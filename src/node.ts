@@ -21,8 +21,16 @@ export { type PerplexityOptions, type PerplexityResult, perplexity } from "./eva
 export type { ChatMessage } from "./generate/chat-format/messages.ts";
 export type { GeneratedToken, GenerateOptions, GenerationResult, Timings } from "./generate/generate.ts";
 export type { Generation } from "./generate/generation.ts";
+export { type GenerateJsonOptions, generateJson, type JsonResult } from "./generate/json.ts";
 export type { ChatResult, Model, PromptOptions } from "./generate/model.ts";
 export type { SamplingOptions } from "./generate/sampler.ts";
+export {
+  gbnfConstraint,
+  type JsonOptions,
+  jsonObjectConstraint,
+  jsonSchemaConstraint,
+  regexConstraint,
+} from "./grammar/index.ts";
 export { CriaError, type CriaErrorCode } from "./shared/errors.ts";
 export type { Tokenizer } from "./tokenizer/tokenizer.ts";
 

@@ -22,6 +22,8 @@ export type CriaErrorCode =
   | "bad-template"
   /** The prompt has more tokens than the context holds. */
   | "context-full"
+  /** The model's answer was cut before it was complete, or fails a check of the caller's. */
+  | "bad-answer"
   /** The caller's AbortSignal fired. */
   | "aborted"
   /** A device cannot get the memory that a model or a context needs. */
