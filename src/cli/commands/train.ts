@@ -1,10 +1,14 @@
 /** `cria train`: pretrains, tunes and aligns models by a recipe, and trains tokenizers. */
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
+import { trainTokenizerOn } from "../../platform/node/training/train-tokenizer.ts";
 import { CriaError } from "../../shared/errors.ts";
 import { parseRecipe } from "../../train/recipe.ts";
 import { interruptible } from "../interrupt.ts";
 import { collect, integer } from "../number-arguments.ts";
+import { ProgressBar } from "../progress-bar.ts";
+import { formatCount, formatInteger } from "../quantities.ts";
+import { notice } from "../terminal.ts";
 import { runRecipe } from "../train/run-recipe.ts";
 
 interface Flags {
@@ -23,7 +27,8 @@ const kinds = {
 } as const;
 
 export function addTrainCommand(program: Command): void {
-  const train = program.command("train").description("train a model by a recipe");
+  const train = program.command("train").description("train a model by a recipe, or a tokenizer");
+  addTokenizerCommand(train);
   for (const [kind, description] of Object.entries(kinds))
     train
       .command(kind)
@@ -61,6 +66,36 @@ export function addTrainCommand(program: Command): void {
           }),
         );
       });
+}
+
+interface TokenizerFlags {
+  readonly vocabulary: number;
+  readonly control: readonly string[];
+  readonly output: string;
+}
+
+function addTokenizerCommand(train: Command): void {
+  train
+    .command("tokenizer")
+    .description("learn the pieces of a vocabulary from text (SentencePiece byte-pair encoding)")
+    .argument("<data...>", "text, JSONL, JSON, CSV or Parquet files")
+    .requiredOption("--vocabulary <n>", "pieces in all", integer(300))
+    .option("--control <symbol>", "a control token such as <|user|>; repeatable", collect, [])
+    .option("-o, --output <file>", "where to write it", "tokenizer.model")
+    .option("-v, --verbose", "show the stack of errors")
+    .action(async (paths: string[], { vocabulary, control, output }: TokenizerFlags) => {
+      const bar = new ProgressBar("Learning", formatCount);
+      await interruptible(async (signal) => {
+        const { pieces } = await trainTokenizerOn(paths, output, {
+          vocabularySize: vocabulary,
+          controlSymbols: control,
+          signal,
+          onProgress: ({ done, total }) => bar.update(done, total ?? done),
+        });
+        bar.end();
+        notice(`${output} written: ${formatInteger(pieces.length)} pieces`);
+      });
+    });
 }
 
 async function readRecipe(path: string): Promise<string> {
