@@ -7,6 +7,7 @@
 import { type Command, Option } from "commander";
 import type { GeneratedToken, GenerationResult } from "../../generate/generate.ts";
 import type { Model, PromptOptions } from "../../generate/model.ts";
+import { addConstraintOptions, type ConstraintFlags, constraintOf } from "../constraint-options.ts";
 import { addInputOptions, type InputFlags, inputText } from "../input.ts";
 import { breathe } from "../interrupt.ts";
 import { loadNamed } from "../load-named.ts";
@@ -24,7 +25,7 @@ import { formatInteger } from "../quantities.ts";
 import { errorColors, notice, outputColors, writeJson, writeOutput } from "../terminal.ts";
 import { timingLine } from "../timing-lines.ts";
 
-interface Flags extends RunFlags, AnswerFlags, InputFlags {
+interface Flags extends RunFlags, AnswerFlags, InputFlags, ConstraintFlags {
   readonly parseSpecial?: boolean;
   readonly json?: boolean;
   readonly logprobs?: number;
@@ -41,6 +42,7 @@ export function addGenerateCommand(program: Command): void {
   );
   addRunOptions(command);
   addAnswerOptions(command);
+  addConstraintOptions(command);
   command
     .optionsGroup("Output:")
     .option("--json", "print one JSON object instead of text")
@@ -55,8 +57,13 @@ export function addGenerateCommand(program: Command): void {
       if (!flags.json && (flags.logprobs !== undefined || flags.promptLogprobs))
         command.error("error: --logprobs and --prompt-logprobs need --json", { exitCode: 2 });
       const prompt = await inputText(command, flags);
+      const constraint = await constraintOf(flags);
       using model = await loadNamed(flags);
-      const options = { ...answerOptions(flags), parseSpecial: flags.parseSpecial === true };
+      const options = {
+        ...answerOptions(flags),
+        parseSpecial: flags.parseSpecial === true,
+        ...(constraint ? { constraint: constraint(model.tokenizer) } : {}),
+      };
       if (flags.json) await printJson(model, prompt, flags, options);
       else await printText(model, prompt, options);
     });
