@@ -2,7 +2,7 @@
  * Loads `cria serve` with many clients, of which a third leave in the midst, and says whether every text was right, the
  * metrics add up and memory stays flat:
  *
- *   node scripts/load-server.ts MODEL [--seconds 300] [--connections 200] [--cut 0.33]
+ *   node scripts/load-server.ts MODEL [--seconds 300] [--connections 200] [--cut 0.33] [-- more arguments of cria serve]
  */
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -22,11 +22,11 @@ const { values, positionals } = parseArgs({
     variety: { type: "string", default: "60" },
   },
 });
-const [model] = positionals;
+const [model, ...more] = positionals;
 if (model === undefined) throw new Error("usage: node scripts/load-server.ts MODEL [--seconds 300]");
 
 const program = join(import.meta.dirname, "..", "src", "cli", "main.ts");
-const server = spawn(process.execPath, [program, "serve", model, "--port", "0", "--no-page"], {
+const server = spawn(process.execPath, [program, "serve", model, "--port", "0", "--no-page", ...more], {
   stdio: ["ignore", "pipe", "inherit"],
 });
 try {

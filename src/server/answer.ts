@@ -60,8 +60,18 @@ export interface RequestScope {
   abort(): void;
 }
 
-/** Fires when the client leaves, when the server closes, or when `abort` is called. */
+/**
+ * Lets a request's work begin. Its signal fires when the client leaves, when the server closes, or when `abort` is called.
+ *
+ * @throws {RequestError} 429 when too many answers are made or wait already.
+ */
 export function requestScope(context: ServerContext, request: Request): RequestScope {
+  if (context.metrics.running >= context.queueLimit)
+    throw new RequestError(429, "the server has as many requests as it takes; try again in a moment", {
+      type: "rate_limit_error",
+      code: "rate_limit_exceeded",
+      retryAfter: 1,
+    });
   const controller = new AbortController();
   return {
     signal: AbortSignal.any([controller.signal, request.signal, context.closing]),

@@ -41,6 +41,8 @@ export interface ServerOptions extends GuardOptions {
   readonly jsonDepth?: number;
   /** Answers that one request may have made at the same time; the rest of a batch follows. Default 8. */
   readonly parallel?: number;
+  /** Answers that are made or wait; further requests get 429. Default 256. */
+  readonly queueLimit?: number;
   /** Tells which version answers. */
   readonly version?: string;
   /** Told of errors that are the server's own fault. */
@@ -51,6 +53,7 @@ export interface ServerContext {
   readonly options: ServerOptions;
   readonly limits: { readonly bodyBytes: number; readonly jsonDepth: number };
   readonly parallel: number;
+  readonly queueLimit: number;
   /** Unix time in seconds at which the server started: lists give it as the model's date. */
   readonly created: number;
   /** Changes when answers to equal requests might. */
@@ -75,7 +78,7 @@ export interface ServerContext {
   modelFor(name: string | undefined): Model;
 }
 
-const DEFAULT_LIMITS = { bodyBytes: 4 * 2 ** 20, jsonDepth: 64, parallel: 8 } as const;
+const DEFAULT_LIMITS = { bodyBytes: 4 * 2 ** 20, jsonDepth: 64, parallel: 8, queueLimit: 256 } as const;
 
 export function createContext(options: ServerOptions, closing: AbortSignal): ServerContext {
   const { version = "0" } = options;
@@ -107,6 +110,7 @@ export function createContext(options: ServerOptions, closing: AbortSignal): Ser
       jsonDepth: options.jsonDepth ?? DEFAULT_LIMITS.jsonDepth,
     },
     parallel: options.parallel ?? DEFAULT_LIMITS.parallel,
+    queueLimit: options.queueLimit ?? DEFAULT_LIMITS.queueLimit,
     created: Math.floor(Date.now() / 1000),
     fingerprint: `cria-${version}`,
     get metrics() {

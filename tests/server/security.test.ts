@@ -274,3 +274,20 @@ it("cuts answers when the server ends, and says so", async () => {
   await expect(fetch(`${listener.url}/health`)).rejects.toThrow();
   model.dispose();
 });
+
+it("says 429 when too many requests wait, and takes them again later", async () => {
+  await using busy = await start({ queueLimit: 2 });
+  const ask = (maxTokens: number) =>
+    fetch(`${busy.url}/v1/completions`, {
+      method: "POST",
+      body: JSON.stringify({ prompt: "a", max_tokens: maxTokens, stream: true, temperature: 0 }),
+    });
+  const answers = await Promise.all(Array.from({ length: 8 }, () => ask(450)));
+  const refused = answers.filter(({ status }) => status === 429);
+  expect(refused.length).toBeGreaterThan(0);
+  expect(answers.filter(({ status }) => status === 200).length).toBeGreaterThanOrEqual(2);
+  expect(Number(refused[0].headers.get("retry-after"))).toBeGreaterThan(0);
+  expect(await refused[0].json()).toMatchObject({ error: { code: "rate_limit_exceeded" } });
+  await Promise.all(answers.filter(({ bodyUsed }) => !bodyUsed).map((response) => response.text()));
+  await expect.poll(async () => (await ask(1)).status).toBe(200);
+});

@@ -26,6 +26,7 @@ interface Flags extends RunFlags {
   readonly apiKeyFile?: string;
   readonly alias?: readonly string[];
   readonly parallel?: number;
+  readonly queue?: number;
   readonly allowHost?: readonly string[];
   readonly allowOrigin?: readonly string[];
   readonly page: string | boolean;
@@ -61,6 +62,12 @@ export function addServeCommand(program: Command): void {
         .env("LLAMA_ARG_N_PARALLEL")
         .argParser(integer(1, 256)),
     )
+    .addOption(
+      new Option(
+        "--queue <count>",
+        "answers that are made or wait before requests get 429 (default: 256)",
+      ).argParser(integer(1)),
+    )
     .option("--allow-host <name>", "a host name to answer to besides localhost and addresses", collect)
     .option("--allow-origin <origin>", "let pages of this origin use the server, * for all", collect)
     .option("--page <folder>", "serve this built page at / (default: the chat page)")
@@ -89,7 +96,7 @@ async function serve(flags: Flags): Promise<void> {
   const [name, ...aliases] = flags.alias ?? [];
   using server = createServer({
     model: loading,
-    ...given({ name, page, parallel: flags.parallel }),
+    ...given({ name, page, parallel: flags.parallel, queueLimit: flags.queue }),
     aliases: [...aliases, ...(fileName === undefined ? [] : [fileName, fileName.replace(/\.\w+$/, "")])],
     apiKeys,
     ...given({ allowedHosts: flags.allowHost, allowedOrigins: flags.allowOrigin }),

@@ -60,6 +60,8 @@ export async function listen(
       const closed = new Promise<void>((resolve) => {
         http.close(() => resolve());
       });
+      // A connection that is kept alive becomes idle when its last answer ends.
+      const sweep = setInterval(() => http.closeIdleConnections(), 50);
       http.closeIdleConnections();
       const timer = setTimeout(() => {
         server.dispose();
@@ -68,6 +70,7 @@ export async function listen(
       }, graceMs);
       await closed;
       clearTimeout(timer);
+      clearInterval(sweep);
       server.dispose();
     },
   };

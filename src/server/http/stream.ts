@@ -12,7 +12,7 @@ import { type Failure, failureOf, openaiError } from "./errors.ts";
 
 /** How long the status is held back for the first event. */
 const FIRST_EVENT_MS = 500;
-/** Silence after which a comment is sent, so that proxies do not take a long prompt for a dead connection. */
+/** After one to two of these in silence a comment is sent, so that proxies do not take a long prompt for a dead connection. */
 const PING_MS = 15_000;
 /** Events made ahead of a slow reader. */
 const EVENTS_AHEAD = 32;
@@ -60,19 +60,25 @@ export async function streamResponse(
   let pending: Promise<IteratorResult<object, void>> | undefined = events.next();
   await within(pending, FIRST_EVENT_MS);
 
+  let isSilent = false;
+  let pinging: ReturnType<typeof setInterval> | undefined;
   const body = new ReadableStream<Uint8Array>(
     {
+      start(controller) {
+        if (format.ping === "") return;
+        pinging = setInterval(() => {
+          if (isSilent) controller.enqueue(encoder.encode(format.ping));
+          isSilent = true;
+        }, PING_MS);
+      },
       async pull(controller) {
         try {
           pending ??= events.next();
-          const result = await within(pending, PING_MS);
-          if (result === undefined) {
-            controller.enqueue(encoder.encode(format.ping));
-            return;
-          }
+          const { done, value } = await pending;
           pending = undefined;
-          if (!result.done) {
-            controller.enqueue(encoder.encode(format.event(result.value)));
+          isSilent = false;
+          if (!done) {
+            controller.enqueue(encoder.encode(format.event(value)));
             return;
           }
           if (format.end !== "") controller.enqueue(encoder.encode(format.end));
@@ -80,9 +86,11 @@ export async function streamResponse(
           onFailure(error);
           controller.enqueue(encoder.encode(format.failure(failureOf(error))));
         }
+        clearInterval(pinging);
         controller.close();
       },
       async cancel() {
+        clearInterval(pinging);
         onLeave();
         // The event that is being made must end first; its error, being aborted, is nobody's concern.
         await pending?.catch(() => {});
@@ -101,14 +109,14 @@ export async function streamResponse(
   });
 }
 
-/** The promise's value, or undefined if it takes longer. */
-async function within<Value>(promise: Promise<Value>, milliseconds: number): Promise<Value | undefined> {
+/** Waits for the promise, but no longer than this; throws what it throws meanwhile. */
+async function within(promise: Promise<unknown>, milliseconds: number): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, milliseconds, undefined);
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, milliseconds);
   });
   try {
-    return await Promise.race([promise, late]);
+    await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
   }
