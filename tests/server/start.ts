@@ -3,6 +3,7 @@ import { rmSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { afterAll } from "vitest";
 import type { Model } from "../../src/generate/model.ts";
 import { load } from "../../src/node.ts";
 import { type Listener, listen } from "../../src/platform/node/listen.ts";
@@ -23,10 +24,15 @@ export interface StartOptions extends Omit<Partial<ServerOptions>, "model"> {
   readonly path?: string;
 }
 
-/** A tiny model, from a file that stays until the tests of this process are done. */
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+/** A tiny model, from a file that stays until the tests of the file are done. */
 export async function loadTiny(options: TinyModelOptions = {}): Promise<Model> {
   const folder = await mkdtemp(join(tmpdir(), "cria-server-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  folders.push(folder);
   const path = join(folder, "tiny.gguf");
   await writeTinyModel(path, { contextLength: 512, ...options });
   return load(path, { threads: 1 });

@@ -35,7 +35,7 @@ export async function readBody<Body>(
 }
 
 /** @throws {RequestError} 400 that names the first field at fault. */
-export function checkBody<Body>(data: unknown, schema: z.ZodType<Body>): Body {
+function checkBody<Body>(data: unknown, schema: z.ZodType<Body>): Body {
   const parsed = schema.safeParse(data);
   if (parsed.success) return parsed.data;
   const { message, param, unknown } = describeIssue(parsed.error.issues[0]);

@@ -90,6 +90,6 @@ export function errorResponse(failure: Failure, path: string): Response {
   return new Response(JSON.stringify(body), { status: failure.status, headers });
 }
 
-export function isOllamaPath(path: string): boolean {
+function isOllamaPath(path: string): boolean {
   return path.startsWith("/api/");
 }

@@ -41,7 +41,7 @@ export function toolPlan(
 }
 
 /** The JSON of a call of one of the tools. Each tool's schema keeps its own definitions, at a place of its own. */
-export function callSchema(functions: readonly ToolDefinition["function"][]): JsonSchema {
+function callSchema(functions: readonly ToolDefinition["function"][]): JsonSchema {
   const definitions = functions.map(({ name, parameters = { type: "object", properties: {} } }) => [
     name,
     moved(parameters, `#/$defs/${name}`),
@@ -58,7 +58,7 @@ export function callSchema(functions: readonly ToolDefinition["function"][]): Js
 }
 
 /** The schema with references that hold at its new place. */
-function moved(schema: unknown, place: string): unknown {
+export function moved(schema: unknown, place: string): unknown {
   if (Array.isArray(schema)) return schema.map((item) => moved(item, place));
   if (typeof schema !== "object" || schema === null) return schema;
   return Object.fromEntries(
