@@ -41,7 +41,7 @@ export function toolPlan(
 }
 
 /** The JSON of a call of one of the tools. Each tool's schema keeps its own definitions, at a place of its own. */
-function callSchema(functions: readonly ToolDefinition["function"][]): JsonSchema {
+export function callSchema(functions: readonly ToolDefinition["function"][]): JsonSchema {
   const definitions = functions.map(({ name, parameters = { type: "object", properties: {} } }) => [
     name,
     moved(parameters, `#/$defs/${name}`),
