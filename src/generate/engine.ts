@@ -1,9 +1,10 @@
 /**
  * Runs a loaded model: sequences of tokens grow by steps, and logits come back for the tokens that want them.
  *
- * A step is one replay of a recorded plan. There are two plans, for one token and for a chunk of a prompt; long prompts
- * are cut into chunks. A sequence keeps what it has processed, so a prompt that starts as the last one did costs only
- * its new part.
+ * A step is one replay of a recorded plan, and serves all sequences that wait: many conversations decode together, and a
+ * long prompt is cut into chunks between them (scheduler.ts). What a sequence computes does not depend, to the bit, on
+ * who else is in the step. A sequence keeps what it has processed, and full pages of it serve every other sequence that
+ * begins alike (model/cache.ts).
  *
  * Flow: generate.ts, evaluate/ (ids) → Engine → logits → sampler or log-probabilities.
  */
@@ -15,6 +16,7 @@ import { CriaError, throwIfAborted } from "../shared/errors.ts";
 import { Arena } from "../tensor/arena.ts";
 import type { Device, Plan } from "../tensor/device.ts";
 import { Step, type StepRow } from "../tensor/step.ts";
+import { type Job, rowsOfStep, type Share } from "./scheduler.ts";
 
 /** Rows of logits that one step can give: a row of a 128k vocabulary takes half a megabyte. */
 const OUTPUT_CAPACITY = 64;
@@ -25,6 +27,9 @@ export interface EngineOptions {
   /** Sequences that can live side by side. Default 1. */
   readonly sequenceCount?: number;
 }
+
+/** Rows of a step while sequences decode: they wait for each other's prompts no longer than this takes. */
+const MIXED_ROWS = 32;
 
 /** Which tokens of an append want logits. */
 export type Outputs = "none" | "last" | "all";
@@ -45,13 +50,19 @@ export interface Sequence {
   /** Tokens processed so far. */
   readonly ids: readonly number[];
   /**
+   * Makes the sequence begin as `ids` do, with what is known already: its own tokens, or pages that others computed.
+   *
+   * @returns how many of `ids` it holds now, at most all but the last; it holds nothing else.
+   */
+  begin(ids: readonly number[]): number;
+  /**
    * Processes more tokens.
    *
    * @throws {CriaError} "context-full" when they do not fit, "bad-input" for ids outside the vocabulary; the sequence
    * is unchanged then. "aborted" leaves the tokens of finished steps in it.
    */
   append(ids: readonly number[], outputs: Outputs, options?: AppendOptions): Promise<void>;
-  /** Forgets all but the first `length` tokens. */
+  /** Forgets all but the first `length` tokens, or a few more where others share them: look at `ids` afterwards. */
   truncate(length: number): void;
   dispose(): void;
 }
@@ -62,9 +73,36 @@ export function engineBytes(device: Device, config: ModelConfig, options: Engine
   return Cache.bytesOf(config, cells) + bufferBytes(config, device.prefillRows, outputCapacity(device));
 }
 
+/** Counts since the engine was made, and what is going on. */
+export interface EngineStatistics {
+  readonly steps: number;
+  /** Tokens of prompts that were asked for, and how many of them were known already. */
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
+  /** Tokens processed one at a time in a sequence. */
+  readonly decodedTokens: number;
+  /** Appends that wait for a step or are in one. */
+  readonly running: number;
+  readonly usedPages: number;
+  readonly pageCount: number;
+}
+
+/** An append under way. */
+interface Append extends Job {
+  readonly slot: number;
+  /** The sequence's tokens, which grow as steps are done. */
+  readonly known: number[];
+  readonly outputs: Outputs;
+  readonly options: AppendOptions;
+  readonly finish: () => void;
+  readonly fail: (error: unknown) => void;
+}
+
 export class Engine {
   readonly config: ModelConfig;
   readonly contextLength: number;
+  /** Sequences that can live side by side. */
+  readonly sequenceCapacity: number;
   readonly #device: Device;
   readonly #weights: LlamaWeights;
   readonly #cache: Cache;
@@ -73,7 +111,11 @@ export class Engine {
   readonly #step: Step;
   readonly #freeSequences: number[];
   readonly #plans = new Map<number, Plan>();
-  #queue: Promise<unknown> = Promise.resolve();
+  readonly #jobs: Append[] = [];
+  readonly #counts = { steps: 0, promptTokens: 0, cachedTokens: 0, decodedTokens: 0 };
+  #looping = false;
+  /** Sequences in the last step. */
+  #lastShares = 0;
   #disposed = false;
 
   constructor(device: Device, config: ModelConfig, weights: LlamaWeights, options: EngineOptions) {
@@ -82,6 +124,7 @@ export class Engine {
     const outputs = outputCapacity(device);
     this.config = config;
     this.contextLength = options.contextLength;
+    this.sequenceCapacity = sequenceCount;
     this.#device = device;
     this.#weights = weights;
     this.#cache = new Cache(device, config, pages * sequenceCount);
@@ -101,25 +144,45 @@ export class Engine {
     const slot = this.#freeSequences.pop();
     if (slot === undefined) throw new CriaError("context-full", "all sequences of the engine are in use");
     const ids: number[] = [];
+    const truncate = (length: number): void => {
+      ids.length = Math.min(ids.length, length);
+      ids.length = this.#cache.release(slot, ids.length);
+    };
     return {
       ids,
-      append: (more, outputs, options) =>
-        this.#exclusively(() => this.#append(slot, ids, more, outputs, options)),
-      truncate: (length) => {
-        ids.length = Math.min(ids.length, length);
-        this.#cache.release(slot, ids.length);
+      begin: (wanted) => {
+        this.#assertUsable();
+        // The last token is always processed: its logits are not kept.
+        const most = Math.max(0, wanted.length - 1);
+        const own = Math.min(sharedLength(ids, wanted), most);
+        const found = this.#cache.knownLength(wanted.slice(0, most));
+        truncate(found > own ? own - (own % PAGE_LENGTH) : own);
+        if (found > ids.length) {
+          const length = this.#cache.adopt(this.#step, slot, wanted.slice(0, most), ids.length);
+          ids.push(...wanted.slice(ids.length, length));
+        }
+        this.#counts.promptTokens += wanted.length;
+        this.#counts.cachedTokens += ids.length;
+        return ids.length;
       },
+      append: (more, outputs, options) => this.#append(slot, ids, more, outputs, options),
+      truncate,
       dispose: () => {
-        ids.length = 0;
-        this.#cache.release(slot);
+        truncate(0);
         this.#freeSequences.push(slot);
       },
     };
   }
 
+  get statistics(): EngineStatistics {
+    const { usedPages, pageCount } = this.#cache;
+    return { ...this.#counts, running: this.#jobs.length, usedPages, pageCount };
+  }
+
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    for (const job of this.#jobs.splice(0)) job.fail(new CriaError("disposed", "the model was disposed"));
     this.#cache.dispose();
     this.#arena.dispose();
     this.#step.dispose();
@@ -127,11 +190,8 @@ export class Engine {
     this.#device.dispose();
   }
 
-  /** Steps share one set of buffers: callers take turns. */
-  #exclusively<Result>(work: () => Promise<Result>): Promise<Result> {
-    const result = this.#queue.then(work);
-    this.#queue = result.catch(() => {});
-    return result;
+  #assertUsable(): void {
+    if (this.#disposed) throw new CriaError("disposed", "the model was disposed");
   }
 
   async #append(
@@ -141,30 +201,83 @@ export class Engine {
     outputs: Outputs,
     options: AppendOptions = {},
   ): Promise<void> {
-    if (this.#disposed) throw new CriaError("disposed", "the model was disposed");
+    this.#assertUsable();
+    throwIfAborted(options.signal);
     this.#check(ids.length, more);
+    if (more.length === 0) return;
     this.#cache.reserve(this.#step, slot, ids.length + more.length);
-    for (let first = 0; first < more.length; ) {
-      throwIfAborted(options.signal);
-      const limit = outputs === "all" ? outputCapacity(this.#device) : this.#device.prefillRows;
-      const count = Math.min(limit, more.length - first);
-      const rows = more.slice(first, first + count).map((token, index) => {
-        const last = first + index === more.length - 1;
-        return {
-          token,
-          position: ids.length + index,
-          sequence: slot,
-          output: outputs === "all" || (outputs === "last" && last),
-        };
-      });
-      const logits = await this.#run(rows);
-      ids.push(...more.slice(first, first + count));
-      const outputFirst = first + count - logits.length;
-      logits.forEach((row, index) => {
-        options.onLogits?.(row, outputFirst + index);
-      });
-      first += count;
-      options.onProgress?.(first, more.length);
+    if (more.length === 1) this.#counts.decodedTokens++;
+    const rowLimit = outputs === "all" ? outputCapacity(this.#device) : this.#device.prefillRows;
+    return new Promise((finish, fail) => {
+      this.#jobs.push({ slot, known: ids, ids: more, done: 0, rowLimit, outputs, options, finish, fail });
+      if (!this.#looping) void this.#loop();
+    });
+  }
+
+  /** Steps as long as something waits. */
+  async #loop(): Promise<void> {
+    this.#looping = true;
+    try {
+      while (this.#jobs.length > 0) {
+        // Others that were in the last step get the time to ask for their next token, so that they stay together.
+        if (this.sequenceCapacity > 1 && this.#lastShares > 1) await nextTurn();
+        this.#dropAborted();
+        const shares = rowsOfStep(this.#jobs, this.#device.prefillRows, MIXED_ROWS);
+        this.#lastShares = shares.length;
+        if (shares.length > 0) await this.#runStep(withinOutputs(shares, outputCapacity(this.#device)));
+      }
+    } catch (error) {
+      // The device failed: nobody who waits will be served.
+      for (const job of this.#jobs.splice(0)) job.fail(error);
+    } finally {
+      this.#looping = false;
+    }
+  }
+
+  #dropAborted(): void {
+    for (const job of [...this.#jobs]) {
+      if (!job.options.signal?.aborted) continue;
+      const { reason } = job.options.signal;
+      this.#end(job, () =>
+        job.fail(new CriaError("aborted", "the operation was aborted", { cause: reason })),
+      );
+    }
+  }
+
+  #end(job: Append, settle: () => void): void {
+    const index = this.#jobs.indexOf(job);
+    if (index >= 0) this.#jobs.splice(index, 1);
+    settle();
+  }
+
+  async #runStep(shares: readonly Share<Append>[]): Promise<void> {
+    const rows = shares.flatMap(({ job, count }) =>
+      job.ids.slice(job.done, job.done + count).map((token, index): StepRow => {
+        const last = job.done + index === job.ids.length - 1;
+        const output = job.outputs === "all" || (job.outputs === "last" && last);
+        return { token, position: job.known.length + index, sequence: job.slot, output };
+      }),
+    );
+    const logits = await this.#run(rows);
+    this.#counts.steps++;
+    let at = 0;
+    for (const { job, count } of shares) {
+      const before = job.known.length;
+      job.known.push(...job.ids.slice(job.done, job.done + count));
+      this.#cache.publish(job.slot, job.known, before);
+      const wanted =
+        job.outputs === "all" ? count : job.outputs === "last" && job.done + count === job.ids.length ? 1 : 0;
+      const first = job.done + count - wanted;
+      job.done += count;
+      try {
+        for (let index = 0; index < wanted; index++)
+          job.options.onLogits?.(logits[at + index], first + index);
+        job.options.onProgress?.(job.done, job.ids.length);
+        if (job.done === job.ids.length) this.#end(job, job.finish);
+      } catch (error) {
+        this.#end(job, () => job.fail(error));
+      }
+      at += wanted;
     }
   }
 
@@ -184,7 +297,7 @@ export class Engine {
 
   /** One step: the logits of the rows that want them, [vocabulary] each. */
   async #run(rows: readonly StepRow[]): Promise<Float32Array[]> {
-    const capacity = rows.length === 1 ? 1 : this.#device.prefillRows;
+    const capacity = capacityFor(rows.length, this.#device.prefillRows);
     this.#step.setRows(rows);
     this.#device.replay(this.#planFor(capacity));
     const { logits } = this.#buffers;
@@ -218,4 +331,36 @@ function pagesPerSequence({ contextLength }: EngineOptions): number {
 
 function outputCapacity(device: Device): number {
   return Math.min(device.prefillRows, OUTPUT_CAPACITY);
+}
+
+/** Rows of the smallest plan that holds as many: 1, 2, 4, 8 … */
+function capacityFor(rows: number, most: number): number {
+  let capacity = 1;
+  while (capacity < rows) capacity *= 2;
+  return Math.min(capacity, most);
+}
+
+/** The shares whose logits have room in one step; the others wait for the next. */
+function withinOutputs(shares: readonly Share<Append>[], capacity: number): Share<Append>[] {
+  let room = capacity;
+  return shares.filter(({ job, count }) => {
+    const wanted = job.outputs === "all" ? count : job.outputs === "last" ? 1 : 0;
+    if (wanted > room) return false;
+    room -= wanted;
+    return true;
+  });
+}
+
+function sharedLength(a: readonly number[], b: readonly number[]): number {
+  let length = 0;
+  while (length < a.length && length < b.length && a[length] === b[length]) length++;
+  return length;
+}
+
+/** Lets other work of this thread have its turn. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    if (typeof setImmediate === "function") setImmediate(resolve);
+    else setTimeout(resolve, 0);
+  });
 }

@@ -180,9 +180,8 @@ async function processPrompt(
       `the prompt has ${ids.length} tokens and leaves no room in the context of ${contextLength}`,
     );
   const whole = options.promptLogProbabilities === true;
-  // The last token is always processed: its logits are not kept.
-  const cached = whole ? 0 : Math.min(sharedLength(sequence.ids, ids), ids.length - 1);
-  sequence.truncate(cached);
+  if (whole) sequence.truncate(0);
+  const cached = whole ? 0 : sequence.begin(ids);
   const logProbabilities = [Number.NaN];
   const alternatives: LogProbability[][] = [[]];
   let logits = new Float32Array();
@@ -248,12 +247,6 @@ function reportOf(
 ): { logProbability: number; alternatives: readonly LogProbability[] } | undefined {
   if (count === undefined) return undefined;
   return { logProbability: logProbability(logits, id), alternatives: topLogProbabilities(logits, count) };
-}
-
-function sharedLength(a: readonly number[], b: readonly number[]): number {
-  let length = 0;
-  while (length < a.length && length < b.length && a[length] === b[length]) length++;
-  return length;
 }
 
 function timings(

@@ -13,7 +13,7 @@ import { CriaError } from "../shared/errors.ts";
 import type { Device } from "../tensor/device.ts";
 import { createTokenizer } from "../tokenizer/create-tokenizer.ts";
 import { chatFormat } from "./chat-format/detect.ts";
-import { Engine, engineBytes } from "./engine.ts";
+import { Engine, type EngineOptions, engineBytes } from "./engine.ts";
 import { Model } from "./model.ts";
 
 export interface LoadModelOptions extends WeightOptions {
@@ -23,6 +23,8 @@ export interface LoadModelOptions extends WeightOptions {
   readonly chatTemplate?: string;
   /** Positions for prompt and answer together. Default: the model's own, at most 4096; 0: the model's own. */
   readonly contextLength?: number;
+  /** Answers that can be made side by side, each with a context of its own. Default 1. */
+  readonly sequences?: number;
 }
 
 /** What a platform gives. */
@@ -62,12 +64,13 @@ export async function loadModel(
     const contextLength = resolveContext(options.contextLength, config.contextLength);
     const device = await platform.createDevice();
     try {
-      checkMemory(device, config, weights, contextLength);
+      const room = { contextLength, sequenceCount: resolveSequences(options.sequences) };
+      checkMemory(device, config, weights, room);
       const loaded = await loadWeights(device, config, weights, options);
       const name = config.name !== "" ? config.name : platform.files.baseName(path);
       return new Model({
         name,
-        engine: new Engine(device, config, loaded, { contextLength }),
+        engine: new Engine(device, config, loaded, room),
         tokenizer,
         chatFormat: () => chatFormat(options.chatTemplate ?? chatTemplate, tokenizer),
         hash: () => platform.hashFiles(file.paths),
@@ -82,22 +85,22 @@ export async function loadModel(
 }
 
 /** Says before loading, not after half a minute of it, that a model is too large for the device. */
-function checkMemory(
-  device: Device,
-  config: ModelConfig,
-  weights: ModelWeights,
-  contextLength: number,
-): void {
+function checkMemory(device: Device, config: ModelConfig, weights: ModelWeights, room: EngineOptions): void {
   const weightBytes = [...weights.values()].reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
-  const needed = weightBytes + engineBytes(device, config, { contextLength });
+  const needed = weightBytes + engineBytes(device, config, room);
   const limit = device.memoryLimit ?? Number.POSITIVE_INFINITY;
   const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1);
   if (needed > limit)
     throw new CriaError(
       "no-memory",
-      `the model needs ${gigabytes(needed)} GB with a context of ${contextLength}, but the ${device.name} device can ` +
-        `hold ${gigabytes(limit)} GB; a shorter context, fewer bits, or the reference device may do`,
+      `the model needs ${gigabytes(needed)} GB with ${room.sequenceCount ?? 1} × ${room.contextLength} tokens of context, but the ` +
+        `${device.name} device can hold ${gigabytes(limit)} GB; a shorter context, fewer bits, or the reference device may do`,
     );
+}
+
+function resolveSequences(asked = 1): number {
+  if (Number.isInteger(asked) && asked >= 1 && asked <= 256) return asked;
+  throw new CriaError("bad-input", `sequences is ${asked}; expected a whole number from 1 to 256`);
 }
 
 function resolveContext(asked: number | undefined, trained: number): number {

@@ -4,11 +4,12 @@
  * Flow: load-model.ts (files → device) → Model → generate, chat, evaluate/.
  */
 import type { ModelConfig } from "../model/config.ts";
+import { CriaError, throwIfAborted } from "../shared/errors.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { ChatFormat } from "./chat-format/chat-format.ts";
 import { fitMessages } from "./chat-format/fit.ts";
 import type { ChatMessage } from "./chat-format/messages.ts";
-import type { Engine, Sequence } from "./engine.ts";
+import type { Engine, EngineStatistics, Sequence } from "./engine.ts";
 import {
   type GeneratedToken,
   type GenerateOptions,
@@ -29,6 +30,12 @@ export interface ChatResult extends GenerationResult {
   readonly dropped: readonly ChatMessage[];
 }
 
+/** What a model has done and is doing. */
+export interface ModelStatistics extends EngineStatistics {
+  /** Answers that wait for a sequence. */
+  readonly waiting: number;
+}
+
 export interface ModelParts {
   readonly name: string;
   readonly engine: Engine;
@@ -46,9 +53,10 @@ export class Model {
   /** Positions that prompt and answer can take together. */
   readonly contextLength: number;
   readonly #parts: ModelParts;
-  readonly #sequence: Sequence;
+  /** Sequences that nobody uses, with what they hold: the next prompt may go on from it. */
+  readonly #idle: Sequence[];
+  readonly #waiting: ((sequence: Sequence) => void)[] = [];
   #format: ChatFormat | undefined;
-  #turn: Promise<void> = Promise.resolve();
 
   constructor(parts: ModelParts) {
     this.#parts = parts;
@@ -56,7 +64,7 @@ export class Model {
     this.config = parts.engine.config;
     this.tokenizer = parts.tokenizer;
     this.contextLength = parts.engine.contextLength;
-    this.#sequence = parts.engine.createSequence();
+    this.#idle = Array.from({ length: parts.engine.sequenceCapacity }, () => parts.engine.createSequence());
   }
 
   /**
@@ -67,7 +75,7 @@ export class Model {
    * for await (const piece of model.generate("Once upon a time", { maxTokens: 100 })) process.stdout.write(piece);
    */
   generate(prompt: string | readonly number[] | PromptText, options: PromptOptions = {}): Generation {
-    return new Generation(this.#exclusive(() => this.#steps(this.promptOf(prompt, options), options)));
+    return new Generation(this.#answered(() => this.promptOf(prompt, options), options));
   }
 
   /** The ids that `generate` starts from, and how the answer's text joins. */
@@ -93,7 +101,7 @@ export class Model {
    * for await (const piece of model.chat([{ role: "user", content: "Hello!" }])) process.stdout.write(piece);
    */
   chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): Generation<ChatResult> {
-    return new Generation(this.#exclusive(() => this.#answer(messages, options)));
+    return new Generation(this.#answer(messages, options));
   }
 
   /**
@@ -111,15 +119,20 @@ export class Model {
     return this.#parts.hash();
   }
 
-  /** A sequence of its own for evaluation; `use` has the engine to itself meanwhile. */
+  /** An empty sequence of its own, for evaluation. Waits for one while all are in use. */
   async withSequence<Result>(use: (sequence: Sequence) => Promise<Result>): Promise<Result> {
-    const release = await this.#acquire();
+    const sequence = await this.#acquire([], undefined);
     try {
-      this.#sequence.truncate(0);
-      return await use(this.#sequence);
+      sequence.truncate(0);
+      return await use(sequence);
     } finally {
-      release();
+      this.#release(sequence);
     }
+  }
+
+  /** Counts since the model was loaded, and what is going on. */
+  get statistics(): ModelStatistics {
+    return { ...this.#parts.engine.statistics, waiting: this.#waiting.length };
   }
 
   dispose(): void {
@@ -147,7 +160,7 @@ export class Model {
       endIds: format.stopIds,
       stopStrings: format.stopStrings,
     };
-    return { ...(yield* this.#steps(prompt, options)), dropped };
+    return { ...(yield* this.#answered(() => prompt, options)), dropped };
   }
 
   /** Positions kept free for an answer: what it may take, but never more than half of the context. */
@@ -155,29 +168,52 @@ export class Model {
     return Math.max(1, Math.min(maxTokens, Math.floor(this.contextLength / 2)));
   }
 
-  #steps(prompt: PromptText, options: GenerateOptions): AsyncGenerator<GeneratedToken, GenerationResult> {
-    return generate(this.#sequence, this.contextLength, this.tokenizer, prompt, options);
-  }
-
-  /** Answers take turns: there is one sequence. */
-  async *#exclusive<Result>(
-    start: () => AsyncGenerator<GeneratedToken, Result>,
-  ): AsyncGenerator<GeneratedToken, Result> {
-    const release = await this.#acquire();
+  /** The answer to a prompt, in a sequence that is given back at its end, however it ends. */
+  async *#answered(
+    promptOf: () => PromptText,
+    options: GenerateOptions,
+  ): AsyncGenerator<GeneratedToken, GenerationResult> {
+    const prompt = promptOf();
+    const sequence = await this.#acquire(prompt.ids, options.signal);
     try {
-      return yield* start();
+      return yield* generate(sequence, this.contextLength, this.tokenizer, prompt, options);
     } finally {
-      release();
+      this.#release(sequence);
     }
   }
 
-  async #acquire(): Promise<() => void> {
-    const earlier = this.#turn;
-    let release: () => void = () => {};
-    this.#turn = new Promise((resolve) => {
-      release = resolve;
+  /** The idle sequence that holds most of the prompt; when all are in use, the next that becomes free. */
+  async #acquire(ids: readonly number[], signal: AbortSignal | undefined): Promise<Sequence> {
+    throwIfAborted(signal);
+    if (this.#idle.length > 0) {
+      let best = this.#idle.length - 1;
+      for (let i = best; i >= 0; i--)
+        if (sharedLength(this.#idle[i].ids, ids) > sharedLength(this.#idle[best].ids, ids)) best = i;
+      return this.#idle.splice(best, 1)[0];
+    }
+    return new Promise((resolve, reject) => {
+      const take = (sequence: Sequence): void => {
+        signal?.removeEventListener("abort", leave);
+        resolve(sequence);
+      };
+      const leave = (): void => {
+        this.#waiting.splice(this.#waiting.indexOf(take), 1);
+        reject(new CriaError("aborted", "the operation was aborted", { cause: signal?.reason }));
+      };
+      signal?.addEventListener("abort", leave, { once: true });
+      this.#waiting.push(take);
     });
-    await earlier;
-    return release;
   }
+
+  #release(sequence: Sequence): void {
+    const next = this.#waiting.shift();
+    if (next) next(sequence);
+    else this.#idle.push(sequence);
+  }
+}
+
+function sharedLength(a: readonly number[], b: readonly number[]): number {
+  let length = 0;
+  while (length < a.length && length < b.length && a[length] === b[length]) length++;
+  return length;
 }

@@ -1,6 +1,12 @@
 /**
  * The keys and values of the tokens seen so far, in pages that sequences take as they grow and give back.
  *
+ * A full page is known by the tokens that lead to its end, so that a prompt which begins as an earlier one did takes the
+ * same pages, whoever made them. Pages that nobody uses any more are kept until their room is needed, the longest unused
+ * going first.
+ *
+ *   key of page n = number of the known page n − 1, and its own PAGE_LENGTH tokens
+ *
  * Flow: generate/engine.ts (which sequence grows) → Cache (pages) → Step.pages → store, attention.
  */
 import { CriaError } from "../shared/errors.ts";
@@ -20,11 +26,31 @@ export interface LayerCache {
   readonly values: Tensor;
 }
 
+/** What is known of a page in use or kept. */
+interface Page {
+  /** Sequences that hold it. */
+  users: number;
+  /** How it can be found; undefined for a page that is not full, or that another page already stands for. */
+  key: string | undefined;
+  /** Never the same again, unlike its index: what follows a page that was overwritten is not found any more. */
+  serial: number;
+}
+
+/** What the first page of a text follows. */
+const ROOT = 0;
+
 export class Cache {
   readonly layers: readonly LayerCache[];
+  readonly pageCount: number;
   readonly #device: Device;
   readonly #memories: readonly Memory[];
-  readonly #freePages: number[];
+  readonly #pages: readonly Page[];
+  /** Pages that hold nothing. */
+  readonly #empty: number[];
+  /** Pages that nobody holds but that can be found again, the longest unused first. */
+  readonly #kept = new Set<number>();
+  readonly #byKey = new Map<string, number>();
+  #serials = ROOT;
   readonly #pagesOf = new Map<number, number[]>();
 
   /** Room for `pageCount` · PAGE_LENGTH tokens, of all sequences together. */
@@ -33,8 +59,10 @@ export class Cache {
     const columns = config.kvHeadCount * config.headLength;
     // One memory a layer: a whole cache of a large model may pass what one memory can hold.
     const layerBytes = Cache.bytesOf(config, cells) / config.layerCount;
+    this.pageCount = pageCount;
     this.#device = device;
-    this.#freePages = Array.from({ length: pageCount }, (_, index) => pageCount - 1 - index);
+    this.#pages = Array.from({ length: pageCount }, () => ({ users: 0, key: undefined, serial: ROOT }));
+    this.#empty = Array.from({ length: pageCount }, (_, index) => pageCount - 1 - index);
     this.#memories = Array.from({ length: config.layerCount }, () => device.allocate(layerBytes));
     this.layers = this.#memories.map((memory) => ({
       keys: denseTensor(memory, 0, cells, columns, "F16"),
@@ -47,32 +75,148 @@ export class Cache {
     return 2 * 2 * config.layerCount * config.kvHeadCount * config.headLength * tokens;
   }
 
+  /** Pages that sequences hold. */
+  get usedPages(): number {
+    return this.pageCount - this.#empty.length - this.#kept.size;
+  }
+
   /**
    * Gives a sequence room for `length` tokens and tells the step where it is. What it held before stays.
    *
-   * @throws {CriaError} code "context-full" when all pages are taken.
+   * @throws {CriaError} code "context-full" when sequences hold all pages.
    */
   reserve(step: Step, sequence: number, length: number): void {
     const pages = this.#pagesOf.get(sequence) ?? [];
     const wanted = Math.ceil(length / PAGE_LENGTH);
     if (pages.length >= wanted) return;
-    if (wanted - pages.length > this.#freePages.length)
+    const free = this.#empty.length + this.#kept.size;
+    if (wanted - pages.length > free)
       throw new CriaError(
         "context-full",
-        `the cache has ${this.#freePages.length * PAGE_LENGTH} free positions; a sequence asks for ${length}`,
+        `the cache has ${free * PAGE_LENGTH} free positions; a sequence asks for ${length}`,
       );
-    while (pages.length < wanted) pages.push(this.#freePages.pop() as number);
+    while (pages.length < wanted) pages.push(this.#takePage());
     this.#pagesOf.set(sequence, pages);
     step.setPages(sequence, pages);
   }
 
-  /** Gives back what a sequence holds beyond its first `length` tokens. */
-  release(sequence: number, length = 0): void {
+  /**
+   * Lets a sequence begin with the pages of `ids` that are known, after those that it holds already.
+   *
+   * @param held tokens that the sequence keeps, a multiple of PAGE_LENGTH.
+   * @returns how many tokens it begins with now, a multiple of PAGE_LENGTH.
+   */
+  adopt(step: Step, sequence: number, ids: readonly number[], held: number): number {
+    const pages = this.#pagesOf.get(sequence) ?? [];
+    let serial = this.#serialAt(ids, held);
+    let length = held;
+    while (serial !== undefined && length + PAGE_LENGTH <= ids.length) {
+      const found = this.#byKey.get(keyOf(serial, ids, length));
+      if (found === undefined) break;
+      this.#pages[found].users++;
+      this.#kept.delete(found);
+      pages.push(found);
+      serial = this.#pages[found].serial;
+      length += PAGE_LENGTH;
+    }
+    if (length > held) {
+      this.#pagesOf.set(sequence, pages);
+      step.setPages(sequence, pages);
+    }
+    return length;
+  }
+
+  /** How many tokens of `ids` lie in known pages, a multiple of PAGE_LENGTH. */
+  knownLength(ids: readonly number[]): number {
+    let serial = ROOT;
+    let length = 0;
+    while (length + PAGE_LENGTH <= ids.length) {
+      const found = this.#byKey.get(keyOf(serial, ids, length));
+      if (found === undefined) break;
+      serial = this.#pages[found].serial;
+      length += PAGE_LENGTH;
+    }
+    return length;
+  }
+
+  /** Makes the full pages of a sequence known; `ids` are all of its tokens, `from` those that were known before. */
+  publish(sequence: number, ids: readonly number[], from: number): void {
+    const pages = this.#pagesOf.get(sequence) ?? [];
+    const first = Math.floor(from / PAGE_LENGTH);
+    const last = Math.floor(ids.length / PAGE_LENGTH);
+    if (first === last) return;
+    let serial = this.#serialAt(ids, first * PAGE_LENGTH);
+    for (let index = first; serial !== undefined && index < last; index++) {
+      const key = keyOf(serial, ids, index * PAGE_LENGTH);
+      const known = this.#byKey.get(key);
+      if (known !== undefined) serial = this.#pages[known].serial;
+      else {
+        const page = this.#pages[pages[index]];
+        page.key = key;
+        page.serial = serial = ++this.#serials;
+        this.#byKey.set(key, pages[index]);
+      }
+    }
+  }
+
+  /**
+   * Gives back what a sequence holds beyond its first `length` tokens. A page that others can find is not written again:
+   * a cut inside of it falls back to its beginning.
+   *
+   * @returns how many tokens the sequence still holds.
+   */
+  release(sequence: number, length = 0): number {
     const pages = this.#pagesOf.get(sequence);
-    if (pages) this.#freePages.push(...pages.splice(Math.ceil(length / PAGE_LENGTH)).reverse());
+    if (!pages) return length;
+    let kept = length;
+    const cut = Math.floor(length / PAGE_LENGTH);
+    if (length % PAGE_LENGTH !== 0 && cut < pages.length && this.#pages[pages[cut]].key !== undefined)
+      kept = cut * PAGE_LENGTH;
+    for (const page of pages.splice(Math.ceil(kept / PAGE_LENGTH)).reverse()) this.#giveBack(page);
+    return kept;
   }
 
   dispose(): void {
     for (const memory of this.#memories) this.#device.free(memory);
   }
+
+  #takePage(): number {
+    let page = this.#empty.pop();
+    if (page === undefined) {
+      [page] = this.#kept;
+      this.#kept.delete(page);
+      this.#forget(page);
+    }
+    this.#pages[page].users = 1;
+    return page;
+  }
+
+  #giveBack(index: number): void {
+    const page = this.#pages[index];
+    page.users--;
+    if (page.users > 0) return;
+    if (page.key === undefined) this.#empty.push(index);
+    else this.#kept.add(index);
+  }
+
+  #forget(index: number): void {
+    const page = this.#pages[index];
+    if (page.key !== undefined) this.#byKey.delete(page.key);
+    page.key = undefined;
+  }
+
+  /** The serial of the known page that ends at `length` tokens, a multiple of PAGE_LENGTH; undefined when it is gone. */
+  #serialAt(ids: readonly number[], length: number): number | undefined {
+    let serial = ROOT;
+    for (let first = 0; first < length; first += PAGE_LENGTH) {
+      const page = this.#byKey.get(keyOf(serial, ids, first));
+      if (page === undefined) return undefined;
+      serial = this.#pages[page].serial;
+    }
+    return serial;
+  }
+}
+
+function keyOf(serial: number, ids: readonly number[], first: number): string {
+  return `${serial}:${ids.slice(first, first + PAGE_LENGTH).join(",")}`;
 }
