@@ -93,11 +93,13 @@ async function serve(flags: Flags): Promise<void> {
   // The failure is reported below; the server needs the promise as well.
   loading.catch(() => {});
   const fileName = flags.model === undefined ? undefined : basename(flags.model);
-  const [name, ...aliases] = flags.alias ?? [];
+  const [alias, ...aliases] = flags.alias ?? [];
+  // Names inside of files are written for people; the file's own is what they type.
+  const name = alias ?? fileName?.replace(/\.(gguf|safetensors|pth|bin)$/i, "");
   using server = createServer({
     model: loading,
     ...given({ name, page, parallel: flags.parallel, queueLimit: flags.queue }),
-    aliases: [...aliases, ...(fileName === undefined ? [] : [fileName, fileName.replace(/\.\w+$/, "")])],
+    aliases: [...aliases, ...(fileName === undefined ? [] : [fileName])],
     apiKeys,
     ...given({ allowedHosts: flags.allowHost, allowedOrigins: flags.allowOrigin }),
     details: await detailsOf(flags.model),
