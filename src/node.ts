@@ -19,6 +19,7 @@ import type { Device } from "./tensor/device.ts";
 
 export { type PerplexityOptions, type PerplexityResult, perplexity } from "./evaluate/perplexity.ts";
 export type { ChatMessage } from "./generate/chat-format/messages.ts";
+export type { Constraint } from "./generate/constraint.ts";
 export type { GeneratedToken, GenerateOptions, GenerationResult, Timings } from "./generate/generate.ts";
 export type { Generation } from "./generate/generation.ts";
 export { type GenerateJsonOptions, generateJson, type JsonResult } from "./generate/json.ts";
@@ -31,6 +32,14 @@ export {
   jsonSchemaConstraint,
   regexConstraint,
 } from "./grammar/index.ts";
+export {
+  chatWithTools,
+  defineTool,
+  type Tool,
+  type ToolChatOptions,
+  type ToolChatResult,
+  type ToolRun,
+} from "./sdk/tools.ts";
 export { CriaError, type CriaErrorCode } from "./shared/errors.ts";
 export type { Tokenizer } from "./tokenizer/tokenizer.ts";
 

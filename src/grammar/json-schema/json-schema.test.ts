@@ -119,6 +119,15 @@ describe("keywords", () => {
   });
 });
 
+it("reads the tuples of older drafts", () => {
+  const items = [{ const: 1 }, { const: 2 }];
+  expect(["[1, 2]", "[1, 2, 3]", "[1]"].map(fitter({ type: "array", items }))).toEqual([true, false, false]);
+  const rest = fitter({ type: "array", items, additionalItems: { const: 3 }, maxItems: 3 });
+  expect(["[1, 2]", "[1, 2, 3]", "[1, 2, 3, 3]"].map(rest)).toEqual([true, true, false]);
+  const closed = fitter({ items, additionalItems: false, minItems: 2 });
+  expect(["[1, 2]", "[1, 2, 3]"].map(closed)).toEqual([true, false]);
+});
+
 describe("formats", () => {
   it.each(knownFormats)("%s", (format) => {
     const schema = { type: "string", format };

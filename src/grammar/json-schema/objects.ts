@@ -214,6 +214,24 @@ function patternExtra(
   return { key, value: inner(value, at) };
 }
 
+/** The items that are listed one by one, and those after them; drafts before 2020 wrote them as a list of `items`. */
+function tupleOf(
+  schema: SchemaObject,
+  pointer: string,
+): { listed: readonly Json[]; items: Json | undefined; place: string; restPlace: string } {
+  if (Array.isArray(schema.items) && schema.prefixItems === undefined)
+    return {
+      listed: schema.items,
+      items: schema.additionalItems,
+      place: "items",
+      restPlace: "additionalItems",
+    };
+  const listed = schema.prefixItems === undefined ? [] : listOf(schema, pointer, "prefixItems");
+  if (schema.additionalItems !== undefined)
+    throw unsupported(pointer, "additionalItems", "is for a list of items");
+  return { listed, items: schema.items, place: "prefixItems", restPlace: "items" };
+}
+
 export function arrayExpression(
   schema: SchemaObject,
   pointer: string,
@@ -228,8 +246,7 @@ export function arrayExpression(
     if (count > countLimit && count !== Number.POSITIVE_INFINITY)
       throw unsupported(pointer, keyword, `is ${count}; up to ${countLimit} are supported`);
   if (max < min) throw badKeyword(pointer, "maxItems", `at least minItems, ${min}`, max);
-  const { items } = schema;
-  const listed = schema.prefixItems === undefined ? [] : listOf(schema, pointer, "prefixItems");
+  const { listed, items, place, restPlace } = tupleOf(schema, pointer);
   if (
     listed.length === 0 &&
     (items === undefined || items === true) &&
@@ -237,9 +254,7 @@ export function arrayExpression(
     max === Number.POSITIVE_INFINITY
   )
     return anyArray;
-  const first = listed
-    .slice(0, max)
-    .map((item, i) => inner(item, pointerTo(pointerTo(pointer, "prefixItems"), i)));
+  const first = listed.slice(0, max).map((item, i) => inner(item, pointerTo(pointerTo(pointer, place), i)));
   // A tuple is written whole; after it there is nothing unless `items` or minItems says so.
   const isClosed = items === false || (listed.length > 0 && items === undefined && min <= listed.length);
   const restMin = Math.max(0, min - first.length);
@@ -247,7 +262,7 @@ export function arrayExpression(
   if (restMin > restMax)
     throw badKeyword(pointer, "minItems", `at most ${first.length}, since there are no more items`, min);
   const parts: Expression[] = first.flatMap((item, i) => (i > 0 ? [comma, item] : [item]));
-  const rest = restMax > 0 ? inner(items ?? true, pointerTo(pointer, "items")) : empty;
+  const rest = restMax > 0 ? inner(items ?? true, pointerTo(pointer, restPlace)) : empty;
   let content: Expression;
   if (parts.length > 0)
     content = sequence(inside, ...parts, repeat(sequence(comma, rest), restMin, restMax), inside);

@@ -40,6 +40,7 @@ const typeOfKeyword: Readonly<Record<string, "string" | "number" | "array" | "ob
   multipleOf: "number",
   items: "array",
   prefixItems: "array",
+  additionalItems: "array",
   minItems: "array",
   maxItems: "array",
   uniqueItems: "array",

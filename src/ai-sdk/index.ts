@@ -1,0 +1,44 @@
+/**
+ * Cria as a provider of the AI SDK (npm `ai` 6), in the same process.
+ *
+ *   const cria = createCria(await load("hf:bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M"));
+ *   const { text } = await generateText({ model: cria(), prompt: "Hello!" });
+ */
+import type { EmbeddingModelV3, ImageModelV3, LanguageModelV3, ProviderV3 } from "@ai-sdk/provider";
+import { Model } from "../generate/model.ts";
+import { CriaError } from "../shared/errors.ts";
+import { criaLanguageModel } from "./language-model.ts";
+
+export interface CriaProvider extends ProviderV3 {
+  /** The model of this id; without one, the only or first model. */
+  (modelId?: string): LanguageModelV3;
+  languageModel(modelId?: string): LanguageModelV3;
+}
+
+/** Makes a provider of one loaded model, or of several by id. */
+export function createCria(models: Model | Readonly<Record<string, Model>>): CriaProvider {
+  const byId = new Map(isModel(models) ? [[models.name, models]] : Object.entries(models));
+  const languageModel = (modelId?: string): LanguageModelV3 => {
+    const id = modelId ?? byId.keys().next().value ?? "";
+    const model = byId.get(id);
+    if (!model)
+      throw new CriaError(
+        "not-found",
+        `model ${JSON.stringify(id)}: there are ${[...byId.keys()].join(", ") || "none"}`,
+      );
+    return criaLanguageModel(model, id);
+  };
+  const none = (kind: string) => (): never => {
+    throw new CriaError("unsupported", `${kind}: this provider has language models only`);
+  };
+  return Object.assign((modelId?: string) => languageModel(modelId), {
+    specificationVersion: "v3" as const,
+    languageModel,
+    embeddingModel: none("embeddingModel") as (modelId: string) => EmbeddingModelV3,
+    imageModel: none("imageModel") as (modelId: string) => ImageModelV3,
+  });
+}
+
+function isModel(models: Model | Readonly<Record<string, Model>>): models is Model {
+  return models instanceof Model || typeof (models as { generate?: unknown }).generate === "function";
+}

@@ -1,0 +1,192 @@
+/**
+ * A loaded model as the AI SDK's language model: no server, no network.
+ *
+ * Flow: generateText, streamText … → doGenerate, doStream → sdk/tool-answer.ts → Model.
+ * Source: @ai-sdk/provider 3, LanguageModelV3.
+ */
+import type {
+  LanguageModelV3,
+  LanguageModelV3CallOptions,
+  LanguageModelV3Content,
+  LanguageModelV3FinishReason,
+  LanguageModelV3GenerateResult,
+  LanguageModelV3StreamPart,
+  LanguageModelV3Usage,
+  SharedV3Warning,
+} from "@ai-sdk/provider";
+import type { Model } from "../generate/model.ts";
+import { type AnswerEnd, toolAnswer } from "../sdk/tool-answer.ts";
+import { CriaError } from "../shared/errors.ts";
+import { constraintOf } from "./constraint.ts";
+import { functionsOf, generateOptionsOf, messagesOf } from "./prompt.ts";
+
+export function criaLanguageModel(model: Model, modelId: string): LanguageModelV3 {
+  return {
+    specificationVersion: "v3",
+    provider: "cria",
+    modelId,
+    supportedUrls: {},
+    doGenerate: (options) => collect(parts(model, modelId, options), options.abortSignal),
+    doStream: async (options) => ({ stream: streamOf(model, modelId, options) }),
+  };
+}
+
+async function* parts(
+  model: Model,
+  modelId: string,
+  options: LanguageModelV3CallOptions,
+): AsyncGenerator<LanguageModelV3StreamPart, void> {
+  const warnings: SharedV3Warning[] = [];
+  const offered = functionsOf(options.tools, warnings);
+  const functions = options.toolChoice?.type === "none" ? [] : offered;
+  const constraint = constraintOf(model, functions, options);
+  yield { type: "stream-start", warnings };
+  yield { type: "response-metadata", modelId, timestamp: new Date() };
+  const steps = toolAnswer(model, {
+    messages: messagesOf(options.prompt),
+    functions,
+    options: generateOptionsOf(options),
+    ...(constraint ? { constraint } : {}),
+  });
+  const blocks = new Blocks();
+  let end: AnswerEnd | undefined;
+  try {
+    while (!end) {
+      const { done, value } = await steps.next();
+      if (done) {
+        end = value;
+        break;
+      }
+      yield* blocks.text(value.content);
+      for (const { index, name, argumentsText } of value.calls)
+        yield* blocks.call(index, name, argumentsText);
+    }
+  } finally {
+    if (!end) await steps.return(undefined as never);
+  }
+  yield* blocks.close();
+  yield { type: "finish", finishReason: finishReasonOf(end), usage: usageOf(end) };
+}
+
+/** Opens and closes blocks of text and of calls. */
+class Blocks {
+  #textId = "";
+  #textCount = 0;
+  #callIndex = -1;
+  #call: { id: string; name: string; input: string } | undefined;
+
+  *text(delta: string): Generator<LanguageModelV3StreamPart> {
+    if (delta === "") return;
+    if (this.#textId === "") {
+      yield* this.close();
+      this.#textId = `text-${this.#textCount++}`;
+      yield { type: "text-start", id: this.#textId };
+    }
+    yield { type: "text-delta", id: this.#textId, delta };
+  }
+
+  *call(index: number, name: string | undefined, delta: string): Generator<LanguageModelV3StreamPart> {
+    if (index !== this.#callIndex && name !== undefined) {
+      yield* this.close();
+      this.#callIndex = index;
+      this.#call = { id: `call_${crypto.randomUUID()}`, name, input: "" };
+      yield { type: "tool-input-start", id: this.#call.id, toolName: name };
+    }
+    if (!this.#call || delta === "") return;
+    this.#call.input += delta;
+    yield { type: "tool-input-delta", id: this.#call.id, delta };
+  }
+
+  *close(): Generator<LanguageModelV3StreamPart> {
+    if (this.#textId !== "") yield { type: "text-end", id: this.#textId };
+    this.#textId = "";
+    if (!this.#call) return;
+    const { id, name, input } = this.#call;
+    yield { type: "tool-input-end", id };
+    // A call that the token limit cut is none.
+    if (isJson(input)) yield { type: "tool-call", toolCallId: id, toolName: name, input };
+    this.#call = undefined;
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function finishReasonOf({ called, result }: AnswerEnd): LanguageModelV3FinishReason {
+  return { unified: called ? "tool-calls" : result.finishReason, raw: result.finishReason };
+}
+
+function usageOf({ result }: AnswerEnd): LanguageModelV3Usage {
+  const { cache_n: cached, predicted_n: predicted } = result.timings;
+  const total = result.promptIds.length;
+  return {
+    inputTokens: { total, noCache: total - cached, cacheRead: cached, cacheWrite: undefined },
+    outputTokens: { total: predicted, text: predicted, reasoning: undefined },
+  };
+}
+
+async function collect(
+  source: AsyncGenerator<LanguageModelV3StreamPart>,
+  signal: AbortSignal | undefined,
+): Promise<LanguageModelV3GenerateResult> {
+  const content: LanguageModelV3Content[] = [];
+  let text = "";
+  let warnings: SharedV3Warning[] = [];
+  let response: LanguageModelV3GenerateResult["response"] = {};
+  try {
+    for await (const part of source) {
+      if (part.type === "stream-start") warnings = part.warnings;
+      else if (part.type === "response-metadata") response = { ...part };
+      else if (part.type === "text-delta") text += part.delta;
+      else if (part.type === "text-end") {
+        content.push({ type: "text", text });
+        text = "";
+      } else if (part.type === "tool-call") content.push(part);
+      else if (part.type === "finish")
+        return { content, finishReason: part.finishReason, usage: part.usage, warnings, response };
+    }
+  } catch (error) {
+    throw abortErrorOf(error, signal);
+  }
+  throw new CriaError("bad-answer", "the answer ended without saying how");
+}
+
+function streamOf(
+  model: Model,
+  modelId: string,
+  options: LanguageModelV3CallOptions,
+): ReadableStream<LanguageModelV3StreamPart> {
+  const controller = new AbortController();
+  const { abortSignal } = options;
+  const signal = abortSignal ? AbortSignal.any([abortSignal, controller.signal]) : controller.signal;
+  const source = parts(model, modelId, { ...options, abortSignal: signal });
+  return new ReadableStream(
+    {
+      async pull(stream) {
+        try {
+          const { done, value } = await source.next();
+          if (done) stream.close();
+          else stream.enqueue(value);
+        } catch (error) {
+          stream.error(abortErrorOf(error, abortSignal));
+        }
+      },
+      async cancel() {
+        controller.abort();
+        await source.return(undefined);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** The AI SDK knows an abort by the signal's own reason. */
+function abortErrorOf(error: unknown, signal: AbortSignal | undefined): unknown {
+  return error instanceof CriaError && error.code === "aborted" && signal?.aborted ? signal.reason : error;
+}

@@ -1,0 +1,65 @@
+/**
+ * One answer of a model that may call functions, as pieces of text and of calls.
+ *
+ * Flow: messages, tools → conversation.ts (prompt) → Model → ToolParser → AnswerPiece → tools.ts, ai-sdk/.
+ */
+import type { ChatMessage } from "../generate/chat-format/messages.ts";
+import type { Constraint } from "../generate/constraint.ts";
+import type { GenerateOptions, GenerationResult } from "../generate/generate.ts";
+import type { Model } from "../generate/model.ts";
+import { renderConversation } from "../server/conversation.ts";
+import { type ToolCallPiece, ToolParser } from "../server/tools/tool-parser.ts";
+
+/** A function as the model is told of it. */
+export interface FunctionDescription {
+  readonly name: string;
+  readonly description?: string;
+  /** JSON schema of its arguments. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+}
+
+export interface ToolQuestion {
+  readonly messages: readonly ChatMessage[];
+  readonly functions: readonly FunctionDescription[];
+  readonly options?: Omit<GenerateOptions, "constraint">;
+  readonly constraint?: Constraint;
+}
+
+export interface AnswerPiece {
+  readonly content: string;
+  readonly calls: readonly ToolCallPiece[];
+}
+
+export interface AnswerEnd {
+  readonly called: boolean;
+  readonly result: GenerationResult;
+}
+
+/** Pieces, none of them empty; leaving the loop early ends the generation. */
+export async function* toolAnswer(
+  model: Model,
+  { messages, functions, options = {}, constraint }: ToolQuestion,
+): AsyncGenerator<AnswerPiece, AnswerEnd> {
+  const tools = functions.map(({ parameters, ...rest }) => ({
+    type: "function" as const,
+    function: { ...rest, parameters: { ...parameters } },
+  }));
+  const prompt = renderConversation(model, { messages, tools });
+  const parser = functions.length > 0 ? new ToolParser(functions.map(({ name }) => name)) : undefined;
+  const generation = model.generate(prompt, { ...options, ...(constraint ? { constraint } : {}) });
+  for await (const { id, text } of generation.tokens()) {
+    // Marks of calls that are tokens of their own decode to nothing, but the parser has to see them.
+    const isMark = parser && text === "" && model.tokenizer.kindOf(id) === "control";
+    const piece = read(parser, isMark ? model.tokenizer.pieceOf(id) : text);
+    if (piece) yield piece;
+  }
+  const rest = parser?.finish();
+  if (rest && (rest.content !== "" || rest.calls.length > 0)) yield rest;
+  const result = await generation.result();
+  return { called: (parser?.callCount ?? 0) > 0 && result.finishReason === "stop", result };
+}
+
+function read(parser: ToolParser | undefined, text: string): AnswerPiece | undefined {
+  const piece = parser ? parser.push(text) : { content: text, calls: [] };
+  return piece.content === "" && piece.calls.length === 0 ? undefined : piece;
+}
