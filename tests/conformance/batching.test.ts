@@ -1,0 +1,122 @@
+/** Many answers at once: each has the text that it has alone, whoever comes, leaves or shares its beginning. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createReferenceDevice } from "../../src/devices/reference/device.ts";
+import { createWasmDevice } from "../../src/devices/wasm/device.ts";
+import { loadModel } from "../../src/generate/load-model.ts";
+import type { Model } from "../../src/generate/model.ts";
+import { nodeFiles } from "../../src/platform/node/file-system.ts";
+import { hashFiles } from "../../src/platform/node/hash.ts";
+import { startThread } from "../../src/platform/node/threads.ts";
+import type { Device } from "../../src/tensor/device.ts";
+import { seededNumbers } from "../random-model.ts";
+import { writeTinyModel } from "../tiny-model.ts";
+
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "cria-batching-"));
+  await writeTinyModel(join(folder, "tiny.gguf"), { contextLength: 512 });
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const devices: readonly [string, () => Device | Promise<Device>][] = [
+  ["reference", createReferenceDevice],
+  ["wasm with 2 threads", () => createWasmDevice({ startThread, threadCount: 2 })],
+];
+
+function open(createDevice: () => Device | Promise<Device>, sequences: number): Promise<Model> {
+  return loadModel(join(folder, "tiny.gguf"), { files: nodeFiles, createDevice, hashFiles }, { sequences });
+}
+
+/** Prompts of different lengths, some of which begin alike for more than a page. */
+function prompts(count: number): number[][] {
+  const next = seededNumbers(5);
+  const id = () => 260 + Math.floor(((next() + 1) / 2) * 200);
+  const shared = [1, ...Array.from({ length: 150 }, id)];
+  return Array.from({ length: count }, (_, i) => [
+    ...(i % 3 === 0 ? shared : [1]),
+    ...Array.from({ length: 1 + ((i * 13) % 40) }, id),
+  ]);
+}
+
+const options = (i: number) => ({ maxTokens: 5 + (i % 7), seed: i, temperature: i % 2 === 0 ? 0 : 0.9 });
+
+describe.each(devices)("%s", (name, createDevice) => {
+  it("gives every one of many answers the ids that it has alone", async () => {
+    using alone = await open(createDevice, 1);
+    using together = await open(createDevice, 4);
+    const list = prompts(10);
+    const wanted: (readonly number[])[] = [];
+    for (const [i, prompt] of list.entries())
+      wanted.push((await alone.generate(prompt, options(i)).result()).ids);
+    const results = await Promise.all(
+      list.map((prompt, i) => together.generate(prompt, options(i)).result()),
+    );
+    expect(results.map(({ ids }) => ids)).toEqual(wanted);
+    const { steps, decodedTokens, running, waiting } = together.statistics;
+    expect({ running, waiting }).toEqual({ running: 0, waiting: 0 });
+    // Steps are shared, or there would be one for each token. The reference device takes 8 rows a step, so prompts need many.
+    if (name !== "reference") expect(steps).toBeLessThan(decodedTokens);
+  }, 120_000);
+
+  it("lets answers be cut off at any moment without harm to the others", async () => {
+    using alone = await open(createDevice, 1);
+    using together = await open(createDevice, 3);
+    const list = prompts(9);
+    const next = seededNumbers(8);
+    await Promise.all(
+      list.map(async (prompt, i) => {
+        const wanted = (await alone.generate(prompt, options(i)).result()).ids;
+        const controller = new AbortController();
+        const limit = Math.floor(((next() + 1) / 2) * 6);
+        let made = 0;
+        try {
+          for await (const { id } of together
+            .generate(prompt, { ...options(i), signal: controller.signal })
+            .tokens()) {
+            expect(id).toBe(wanted[made++]);
+            if (made === limit && i % 3 === 1) controller.abort();
+            if (made === limit && i % 3 === 2) break;
+          }
+        } catch (error) {
+          expect(error).toMatchObject({ code: "aborted" });
+        }
+      }),
+    );
+    const { running, waiting, usedPages } = together.statistics;
+    expect({ running, waiting }).toEqual({ running: 0, waiting: 0 });
+    expect(usedPages).toBeLessThanOrEqual(3 * 8);
+    const after = await together.generate(list[0], options(0)).result();
+    expect(after.ids).toEqual((await alone.generate(list[0], options(0)).result()).ids);
+  }, 120_000);
+});
+
+it("takes the pages of an earlier prompt, and computes the same from them", async () => {
+  using model = await open(createReferenceDevice, 2);
+  const [first, , , second] = prompts(4);
+  const own = await model.generate(first, { maxTokens: 4, temperature: 0 }).result();
+  // Another sequence, and yet the shared 151 tokens are known: two whole pages of 64.
+  const running = model.generate(first, { maxTokens: 4, temperature: 0 }).tokens();
+  await running.next();
+  const other = await model.generate(second, { maxTokens: 4, temperature: 0 }).result();
+  expect(other.timings.cache_n).toBe(128);
+  for await (const _ of running);
+  using fresh = await open(createReferenceDevice, 1);
+  expect(other.ids).toEqual((await fresh.generate(second, { maxTokens: 4, temperature: 0 }).result()).ids);
+  expect(own.ids).toEqual((await fresh.generate(first, { maxTokens: 4, temperature: 0 }).result()).ids);
+});
+
+it("forgets the longest unused pages when it needs room", async () => {
+  using model = await open(createReferenceDevice, 1);
+  const long = Array.from({ length: 12 }, (_, i) => [
+    1,
+    ...Array.from({ length: 200 }, (_, k) => 260 + ((i * 31 + k * 7) % 200)),
+  ]);
+  for (const prompt of long) await model.generate(prompt, { maxTokens: 1, temperature: 0 }).result();
+  const again = await model.generate(long[11], { maxTokens: 1, temperature: 0 }).result();
+  const oldest = await model.generate(long[0], { maxTokens: 1, temperature: 0 }).result();
+  expect(again.timings.cache_n).toBe(200);
+  expect(oldest.timings.cache_n).toBe(0);
+});
