@@ -93,6 +93,24 @@ const matmulCases: readonly Case<"matmul">[] = [
     const x = columnView(place.random(9, 100, 8), 33, 64);
     return { x, w: await place.weights("Q4_1", [21], 64, 9), y, residual: y, count: place.count(6) };
   }),
+  ...[false, true].flatMap((transposed) => [
+    plainCase(
+      "more than a block of every side",
+      130,
+      [transposed ? 800 : 70, transposed ? 70 : 800],
+      transposed,
+    ),
+    plainCase("so large that it is multiplied in parts", 2, [16_500, 256], transposed),
+  ]),
+  ...(["Q4_1", "Q5_K", "F16"] as const).map((format) =>
+    simple<"matmul">(`transposed ${format}, more rows than a block`, async (place) => ({
+      x: place.random(20, 780, 33),
+      w: await place.weights(format, [780], 512, 34),
+      y: place.output(20, 512),
+      transposed: true,
+      count: place.count(20),
+    })),
+  ),
   simple("activations that are all zero", async (place) => ({
     x: place.random(1, 64, 4, 0),
     w: await place.weights("Q8_0", [8], 64, 5),
@@ -123,6 +141,22 @@ const matmulCases: readonly Case<"matmul">[] = [
     }),
   ),
 ];
+
+/** Weights as training has them, [rows, columns]. */
+function plainCase(
+  name: string,
+  tokens: number,
+  [rows, columns]: readonly [number, number],
+  transposed: boolean,
+): Case<"matmul"> {
+  const [inputs, outputs] = transposed ? [rows, columns] : [columns, rows];
+  return simple(`${name}, [${rows}, ${columns}]${transposed ? ", transposed" : ""}`, (place) => {
+    const y = place.random(tokens, outputs, 35);
+    const x = place.random(tokens, inputs, 36);
+    const w = place.plainWeights("F32", rows, columns, 37);
+    return { x, w, y, residual: y, transposed, scale: 0.5, count: place.count(tokens) };
+  });
+}
 
 /** Rows of three sequences, whose pages lie here and there. */
 function cacheArgs(place: Place, positions: readonly number[], sequences: readonly number[]) {

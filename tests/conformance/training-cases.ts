@@ -24,6 +24,17 @@ const attentionShapes: readonly AttentionShape[] = [
   { heads: 6, kvHeads: 2, headLength: 16, length: 5, starts: [0, 0, 2, 2, 4, 5, 5, 5, 5, 5] },
   { heads: 3, kvHeads: 1, headLength: 12, length: 64, starts: Array.from({ length: 128 }, (_, t) => t & 64) },
   {
+    // Texts of many lengths, and a last window that is not full.
+    heads: 4,
+    kvHeads: 2,
+    headLength: 20,
+    length: 150,
+    starts: Array.from({ length: 230 }, (_, t) => {
+      const [window, row] = [t - (t % 150), t % 150];
+      return window + ([0, 3, 11, 12, 75, 110].findLast((start) => start <= row) ?? 0);
+    }),
+  },
+  {
     heads: 4,
     kvHeads: 4,
     headLength: 48,
@@ -121,6 +132,7 @@ export const trainingCases: { readonly [Name in TrainingOp]: readonly Case<Name>
     [7, 13, 21],
     [64, 48, 96],
     [130, 33, 70],
+    [900, 20, 30],
   ].map(([rows, outputs, inputs]) =>
     make(`${rows} × [${outputs}, ${inputs}]`, (place) => {
       const x = columnView(place.random(rows, inputs + 5, 50), 5, inputs);

@@ -43,12 +43,15 @@ const WIDE_RECORD_BYTES = 80;
 /** A block of a panel: bytes, or 16-bit integers and scales (multiply-wide.ts). */
 const BLOCK_QUANTS = 256;
 const WIDE_BLOCK_BYTES = 544;
-/** Scratch of a thread for embed, convert and the transposed product (dequantize.ts). */
+/** Scratch of a thread for embed, convert and x·W (dequantize.ts, dequantize-panels.ts). */
 const DEQUANTIZE_BYTES = 8 * 32 * 4 + 8 * (256 + 128);
 /** Scratch of a thread for interleave: two forms of a block. */
 const INTERLEAVE_BYTES = 512;
 /** Positions of a piece of attention (attention.ts). */
 const ATTENTION_PIECE = 64;
+/** A tile of floats (float-tile.ts), and the tokens from which on they are packed (multiply-floats.ts). */
+const TILE_BYTES = 192;
+const PACKED_TOKENS = 12;
 /** Rows whose part of a gain's gradient is summed alone (rms-norm-grad.ts). */
 const GAIN_ROWS = 32;
 /** 1 in every byte, which kernels make their masks of. */
@@ -346,7 +349,7 @@ const lowerings: Lowerings = {
 };
 
 /** Scratch of a thread for products of floats: a tile, and panels of a (multiply-float-panels.ts). */
-const PIECE_BYTES = 192 + 96 * 384 * 4;
+const PIECE_BYTES = TILE_BYTES + 96 * 384 * 4;
 /** Bytes of panels of b that exist at once, about: larger matrices are multiplied in parts. */
 const PART_BYTES = 16 << 20;
 
@@ -400,7 +403,7 @@ function multiplyPart(place: Place, args: MatmulArgs, plain: boolean, part: Part
   return [
     call(
       ...[codes.PACK_FLOAT_PANELS, address, w.stride, way, depth, 0, columns, panels],
-      ...[formatCode(w.format), ONES, perThread, bytes],
+      ...[formatCode(w.format), ONES, perThread, bytes, ...HALF_CONSTANTS],
     ),
     call(
       ...[codes.MULTIPLY_FLOAT_PANELS, place.addressOf(x) + 4 * xFirst, x.stride, codes.GATHER_PANELS],
@@ -474,14 +477,22 @@ function multiplyPacked(place: Place, args: MatmulArgs): Call[] {
 }
 
 function multiplyFloats(place: Place, args: MatmulArgs): Call[] {
-  const { x, w, y } = args;
+  const { x, w, y, count } = args;
+  const packs = x.rows >= PACKED_TOKENS;
   const scratch = new Scratch(place);
   const { calls, address } = weights(place, scratch, w);
+  const tokens = scratch.take(packs ? 24 * Math.ceil(x.rows / 6) * w.columns : 0);
+  const threadBytes = packs ? TILE_BYTES + 32 * w.columns : 0;
+  const perThread = scratch.perThread(threadBytes);
   return scratch.resolve(() => [
     ...calls(),
+    ...(packs
+      ? [call(codes.PACK_TOKENS, ...rowsOf(place, x), tokens(), place.addressOf(count), w.columns)]
+      : []),
     call(
       ...[codes.MULTIPLY_FLOATS, ...rowsOf(place, x), address(), formatCode(w.format), w.rows, w.columns],
       ...[...rowsOf(place, y), ...outputWords(place, args), ...HALF_CONSTANTS],
+      ...(packs ? [tokens(), perThread(), threadBytes] : [0, 0, 0]),
     ),
   ]);
 }

@@ -35,6 +35,7 @@ export const SWIGLU_GRAD = 27;
 export const CROSS_ENTROPY_GRAD = 28;
 export const MULTIPLY_FLOAT_PANELS = 29;
 export const ADD_SUMS = 30;
+export const PACK_TOKENS = 31;
 
 // Formats of tensors.
 export const F32 = 1;

@@ -26,6 +26,7 @@ import {
   MULTIPLY_PACKED,
   NARROW,
   PACK_FLOAT_PANELS,
+  PACK_TOKENS,
   PACKED_ATTENTION,
   PACKED_ATTENTION_GRAD,
   QUANTIZE_ACTIVATIONS,
@@ -49,7 +50,7 @@ import { embedGrad } from "./embed-grad";
 import { fill } from "./fill";
 import { interleave } from "./interleave";
 import { multiplyFloatPanels, packFloatPanels } from "./multiply-float-panels";
-import { multiplyFloats } from "./multiply-floats";
+import { multiplyFloats, packTokens } from "./multiply-floats";
 import { multiplyPacked } from "./multiply-packed";
 import { packedAttention } from "./packed-attention";
 import { packedAttentionGrad } from "./packed-attention-grad";
@@ -89,7 +90,9 @@ function runCall(call: usize, control: usize, thread: i32, threadCount: i32): vo
     case MULTIPLY_PACKED:
       return multiplyPacked(call, control, thread, threadCount);
     case MULTIPLY_FLOATS:
-      return multiplyFloats(call, control, threadCount);
+      return multiplyFloats(call, control, thread, threadCount);
+    case PACK_TOKENS:
+      return packTokens(call, thread, threadCount);
     case PACK_FLOAT_PANELS:
       return packFloatPanels(call, thread, threadCount);
     case MULTIPLY_FLOAT_PANELS:

@@ -13,7 +13,7 @@
 import { takePiece } from "./barrier";
 import { address, float, integer, shareFirst } from "./call";
 import { COPY_PANELS, GATHER_PANELS } from "./codes";
-import { dequantizeBlock } from "./dequantize";
+import { dequantizeRows } from "./dequantize-panels";
 import { copyEight, copySix, gatherEight, gatherSix } from "./float-panels";
 import { A_STEP, B_STEP, multiplyEdge, multiplyTile, TILE_BYTES, TILE_COLUMNS, TILE_ROWS } from "./float-tile";
 import { groupBytes } from "./formats";
@@ -25,16 +25,16 @@ const PIECE_TILES = 16;
 /** Rows copied at a time, so that all panels' reads of them come from the first cache. */
 const COPY_ROWS = 32;
 
-/** Steps of each block but the last. */
+/** Steps of each block but the last: a multiple of 8, as groups of rows are. */
 @inline
 function blockDepth(depth: i32): i32 {
   const blocks = (depth + BLOCK_DEPTH - 1) / BLOCK_DEPTH;
-  return (depth + blocks - 1) / blocks;
+  return ((depth + blocks - 1) / blocks + 7) & ~7;
 }
 
 /**
  * b to panels. Words: source, stride, way (codes.ts), depth, count (0: depth is fixed, else its address), columns,
- * panels, format, ones (0x01010101), scratch, its bytes a thread; the last four for interleaved weights.
+ * panels; for interleaved weights also format, ones (0x01010101), scratch, its bytes a thread, HALF_MASK, HALF_POWER.
  */
 export function packFloatPanels(call: usize, thread: i32, threadCount: i32): void {
   const count = address(call, 5);
@@ -91,30 +91,22 @@ function copyPanels(call: usize, depth: i32, thread: i32, threadCount: i32): voi
   }
 }
 
-/** Rows of interleaved weights are the steps; threads share blocks of 32 columns. */
+/** Rows of interleaved weights are the steps; threads share groups of 8 rows, which no block of k cuts. */
 function dequantizePanels(call: usize, depth: i32, thread: i32, threadCount: i32): void {
   const columns = integer(call, 6);
   const format = integer(call, 8);
-  const ones = v128.load32_splat(call + 4 * 9);
   const scratch = address(call, 10) + <usize>thread * address(call, 11);
   const bytes = groupBytes(format, columns);
   const step = blockDepth(depth);
-  const blocks = (columns + 31) >> 5;
-  const last = shareFirst(blocks, thread + 1, threadCount);
-  for (let block = shareFirst(blocks, thread, threadCount); block < last; block++) {
-    const panelLast = min((block << 2) + 4, (columns + 7) >> 3);
-    for (let row = 0; row < depth; row++) {
-      if ((row & 7) == 0)
-        dequantizeBlock(format, address(call, 1) + <usize>(row >> 3) * bytes, columns, block, scratch, ones);
-      const first = (row / step) * step;
-      const length = min(step, depth - first);
-      const source = scratch + (<usize>(row & 7) << 7);
-      for (let panel = block << 2; panel < panelLast; panel++) {
-        const target = panelAt(address(call, 7), columns, first, length, panel) + B_STEP * <usize>(row - first);
-        const at = source + (<usize>(panel & 3) << 5);
-        copyEight(at, 0, min(8, columns - (panel << 3)), 1, target);
-      }
-    }
+  const groups = (depth + 7) >> 3;
+  const last = shareFirst(groups, thread + 1, threadCount);
+  for (let group = shareFirst(groups, thread, threadCount); group < last; group++) {
+    const row = group << 3;
+    const first = (row / step) * step;
+    const length = min(step, depth - first);
+    const target = panelAt(address(call, 7), columns, first, length, 0) + B_STEP * <usize>(row - first);
+    const w = address(call, 1) + <usize>group * bytes;
+    dequantizeRows(format, w, columns, min(8, depth - row), target, B_STEP * <usize>length, scratch, call);
   }
 }
 

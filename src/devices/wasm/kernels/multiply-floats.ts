@@ -1,29 +1,94 @@
 /**
- * matmul with F32, F16 or BF16 weights: threads take pieces of the groups of 8 output rows.
+ * matmul with F32, F16 or BF16 weights that lie interleaved: threads take pieces of the groups of 8 output rows.
  *
- * Weights are interleaved, [column][8 rows]: a column is two vectors, multiplied by one value of x. Tokens go four at a
- * time through a group, so that each weight is loaded (and widened) once for four; one token alone is bound by memory.
- * Every sum runs over the columns in order, so the bits do not depend on how tokens are put together.
+ * Weights are [column][8 rows]: a column is two vectors, multiplied by one value of x. That is a panel of float-tile.ts
+ * too, so many tokens, packed by a call before, go through a group as tiles; halves are widened once for all of them.
+ * Few tokens go four at a time, and one alone is bound by memory.
  *
- * Words: x, stride, w, format, rows, columns, y, stride, residual (0: none), stride, count, α, HALF_MASK, HALF_POWER.
+ * Every sum runs over all columns in order, so the bits do not depend on how tokens are put together.
+ *
+ * Words: x, stride, w, format, rows, columns, y, stride, residual (0: none), stride, count, α, HALF_MASK, HALF_POWER,
+ * packed tokens (0: never packed), scratch, its bytes a thread.
  */
 import { takePiece } from "./barrier";
-import { address, integer, pieceCount, shareFirst } from "./call";
+import { address, float, integer, pieceCount, shareFirst } from "./call";
 import { BF16, F16, F32 } from "./codes";
+import { gatherSix } from "./float-panels";
+import { A_STEP, multiplyEdge, multiplyTile, TILE_BYTES, TILE_COLUMNS, TILE_ROWS } from "./float-tile";
 import { groupBytes } from "./formats";
 import { finiteHalves, multiplyAdd } from "./numbers";
 import { putGroup } from "./put";
 
-export function multiplyFloats(call: usize, control: usize, threadCount: i32): void {
+/** Fewer tokens are not worth packing. */
+const PACKED_TOKENS = 12;
+
+/** Tokens as panels of 6, if there are enough. Words: x, stride, panels, count, columns. */
+export function packTokens(call: usize, thread: i32, threadCount: i32): void {
+  const count = load<i32>(address(call, 4));
+  if (count < PACKED_TOKENS) return;
+  const columns = integer(call, 5);
+  const tiles = (count + TILE_ROWS - 1) / TILE_ROWS;
+  const last = shareFirst(tiles, thread + 1, threadCount);
+  for (let tile = shareFirst(tiles, thread, threadCount); tile < last; tile++) {
+    const source = address(call, 1) + <usize>(tile * TILE_ROWS) * address(call, 2);
+    const rows = min(TILE_ROWS, count - tile * TILE_ROWS);
+    const target = address(call, 3) + <usize>tile * A_STEP * <usize>columns;
+    gatherSix(source, address(call, 2), rows, columns, target);
+  }
+}
+
+export function multiplyFloats(call: usize, control: usize, thread: i32, threadCount: i32): void {
   const groups = (integer(call, 5) + 7) >> 3;
   const pieces = pieceCount(threadCount);
   const format = integer(call, 4);
+  const packed = address(call, 15) != 0 && load<i32>(address(call, 11)) >= PACKED_TOKENS;
+  const scratch = address(call, 16) + <usize>thread * address(call, 17);
   for (let piece = takePiece(control); piece < pieces; piece = takePiece(control)) {
     const first = shareFirst(groups, piece, pieces);
     const last = shareFirst(groups, piece + 1, pieces);
-    if (format == F32) multiplyOf(F32, call, first, last);
+    if (packed) multiplyPackedTokens(format, call, first, last, scratch);
+    else if (format == F32) multiplyOf(F32, call, first, last);
     else if (format == F16) multiplyOf(F16, call, first, last);
     else multiplyOf(BF16, call, first, last);
+  }
+}
+
+function multiplyPackedTokens(format: i32, call: usize, first: i32, last: i32, scratch: usize): void {
+  const count = load<i32>(address(call, 11));
+  const columns = integer(call, 6);
+  const bytes = groupBytes(format, columns);
+  const widened = scratch + TILE_BYTES;
+  const stride = address(call, 8);
+  const baseStride = address(call, 9) ? address(call, 10) : 0;
+  const alpha = float(call, 12);
+  for (let group = first; group < last; group++) {
+    const w = address(call, 3) + <usize>group * bytes;
+    if (format != F32) widen(format, call, w, columns, widened);
+    const b = format == F32 ? w : widened;
+    const byte = <usize>group << 5;
+    const width = min(TILE_COLUMNS, integer(call, 5) - (group << 3));
+    let a = address(call, 15);
+    for (let token = 0; token < count; token += TILE_ROWS) {
+      const c = address(call, 7) + <usize>token * stride + byte;
+      const base = address(call, 9) ? address(call, 9) + <usize>token * baseStride + byte : 0;
+      const height = min(TILE_ROWS, count - token);
+      if (height == TILE_ROWS && width == TILE_COLUMNS)
+        multiplyTile(a, b, columns, c, stride, base, baseStride, alpha);
+      else multiplyEdge(a, b, columns, c, stride, base, baseStride, alpha, height, width, scratch);
+      a += A_STEP * <usize>columns;
+    }
+  }
+}
+
+/** A group of halves as floats. */
+function widen(format: i32, call: usize, w: usize, columns: i32, target: usize): void {
+  const mask = v128.load32_splat(call + 4 * 13);
+  const power = v128.load32_splat(call + 4 * 14);
+  const end = target + (<usize>columns << 5);
+  for (; target < end; target += 32) {
+    v128.store(target, fourRows(format, w, mask, power));
+    v128.store(target, fourRows(format, w + 8, mask, power), 16);
+    w += 16;
   }
 }
 
@@ -41,7 +106,7 @@ function multiplyOf(format: i32, call: usize, first: i32, last: i32): void {
 
 /** The weights of four rows at one column. */
 @inline
-function fourRows(format: i32, at: usize, mask: v128, power: v128): v128 {
+export function fourRows(format: i32, at: usize, mask: v128, power: v128): v128 {
   if (format == F32) return v128.load(at);
   if (format == BF16) return i32x4.shl(v128.load16x4_u(at), 16);
   return finiteHalves(at, mask, power);
