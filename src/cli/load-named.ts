@@ -5,7 +5,9 @@ import { given, type RunFlags } from "./options.ts";
 import { ProgressBar } from "./progress-bar.ts";
 import { errorColors, notice } from "./terminal.ts";
 
-export async function loadNamed(flags: RunFlags & { readonly chatTemplate?: string }): Promise<Model> {
+export async function loadNamed(
+  flags: RunFlags & { readonly chatTemplate?: string; readonly sequences?: number },
+): Promise<Model> {
   const source = flags.model || undefined;
   if (source === undefined)
     notice(
@@ -21,6 +23,7 @@ export async function loadNamed(flags: RunFlags & { readonly chatTemplate?: stri
         contextLength: flags.ctxSize,
         offline: flags.offline,
         device: flags.device,
+        sequences: flags.sequences,
         // llama.cpp's -1 and 0 leave it to the program.
         threads: flags.threads !== undefined && flags.threads > 0 ? flags.threads : undefined,
       }),

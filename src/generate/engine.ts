@@ -16,6 +16,7 @@ import { CriaError, throwIfAborted } from "../shared/errors.ts";
 import { Arena } from "../tensor/arena.ts";
 import type { Device, Plan } from "../tensor/device.ts";
 import { Step, type StepRow } from "../tensor/step.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { type Job, rowsOfStep, type Share } from "./scheduler.ts";
 
 /** Rows of logits that one step can give: a row of a 128k vocabulary takes half a megabyte. */
@@ -41,6 +42,8 @@ export interface AppendOptions {
    * the callee's own.
    */
   readonly onLogits?: (logits: Float32Array, index: number) => void;
+  /** The same with what the head multiplies: the last layer's output after its norm, [width]. */
+  readonly onHidden?: (hidden: Float32Array, index: number) => void;
   /** Called after each step with the number of appended tokens that are done. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -258,7 +261,8 @@ export class Engine {
         return { token, position: job.known.length + index, sequence: job.slot, output };
       }),
     );
-    const logits = await this.#run(rows);
+    const wantsHidden = shares.some(({ job }) => job.options.onHidden !== undefined);
+    const { logits, hidden } = await this.#run(rows, wantsHidden);
     this.#counts.steps++;
     let at = 0;
     for (const { job, count } of shares) {
@@ -270,8 +274,10 @@ export class Engine {
       const first = job.done + count - wanted;
       job.done += count;
       try {
-        for (let index = 0; index < wanted; index++)
+        for (let index = 0; index < wanted; index++) {
           job.options.onLogits?.(logits[at + index], first + index);
+          job.options.onHidden?.(hidden[at + index], first + index);
+        }
         job.options.onProgress?.(job.done, job.ids.length);
         if (job.done === job.ids.length) this.#end(job, job.finish);
       } catch (error) {
@@ -295,16 +301,24 @@ export class Engine {
         );
   }
 
-  /** One step: the logits of the rows that want them, [vocabulary] each. */
-  async #run(rows: readonly StepRow[]): Promise<Float32Array[]> {
+  /** One step: what came of the rows that want it, [vocabulary] and [width] each; nothing hidden unless asked for. */
+  async #run(
+    rows: readonly StepRow[],
+    wantsHidden: boolean,
+  ): Promise<{ readonly logits: Float32Array[]; readonly hidden: Float32Array[] }> {
     const capacity = capacityFor(rows.length, this.#device.prefillRows);
     this.#step.setRows(rows);
     this.#device.replay(this.#planFor(capacity));
-    const { logits } = this.#buffers;
-    const outputCount = rows.filter((row) => row.output).length;
-    const bytes = await this.#device.read(logits.memory, logits.byteOffset, outputCount * logits.stride);
-    return Array.from({ length: outputCount }, (_, index) => {
-      return new Float32Array(bytes.buffer, bytes.byteOffset + index * logits.stride, logits.columns);
+    const count = rows.filter((row) => row.output).length;
+    const logits = await this.#read(this.#buffers.logits, count);
+    return { logits, hidden: wantsHidden ? await this.#read(this.#buffers.outputs, count) : [] };
+  }
+
+  /** The first rows of a buffer. */
+  async #read({ memory, byteOffset, stride, columns }: Tensor, count: number): Promise<Float32Array[]> {
+    const bytes = await this.#device.read(memory, byteOffset, count * stride);
+    return Array.from({ length: count }, (_, index) => {
+      return new Float32Array(bytes.buffer, bytes.byteOffset + index * stride, columns);
     });
   }
 

@@ -130,6 +130,19 @@ export class Model {
     }
   }
 
+  /**
+   * One vector of unit length for each text: the mean of what the last layer gives for its tokens, [width]. Near texts
+   * have a large dot product.
+   *
+   * @throws {CriaError} "bad-input" for an empty text, "context-full" for one that is too long.
+   */
+  embed(
+    inputs: readonly (string | readonly number[])[],
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<Float32Array[]> {
+    return Promise.all(inputs.map((input) => this.#embedOne(this.promptOf(input).ids, options.signal)));
+  }
+
   /** Counts since the model was loaded, and what is going on. */
   get statistics(): ModelStatistics {
     return { ...this.#parts.engine.statistics, waiting: this.#waiting.length };
@@ -166,6 +179,26 @@ export class Model {
   /** Positions kept free for an answer: what it may take, but never more than half of the context. */
   #answerRoom(maxTokens = 256): number {
     return Math.max(1, Math.min(maxTokens, Math.floor(this.contextLength / 2)));
+  }
+
+  async #embedOne(ids: readonly number[], signal: AbortSignal | undefined): Promise<Float32Array> {
+    if (ids.length === 0)
+      throw new CriaError("bad-input", "embed: a text has no tokens; expected at least one");
+    const sequence = await this.#acquire([], signal);
+    const mean = new Float64Array(this.config.width);
+    try {
+      sequence.truncate(0);
+      await sequence.append(ids, "all", {
+        ...(signal ? { signal } : {}),
+        onHidden: (row) => {
+          for (let i = 0; i < mean.length; i++) mean[i] += row[i];
+        },
+      });
+    } finally {
+      this.#release(sequence);
+    }
+    const length = Math.hypot(...mean) || 1;
+    return Float32Array.from(mean, (value) => value / length);
   }
 
   /** The answer to a prompt, in a sequence that is given back at its end, however it ends. */

@@ -120,3 +120,15 @@ it("forgets the longest unused pages when it needs room", async () => {
   expect(again.timings.cache_n).toBe(200);
   expect(oldest.timings.cache_n).toBe(0);
 });
+
+it("embeds texts as vectors of unit length, the same among others as alone", async () => {
+  using model = await open(createReferenceDevice, 3);
+  const list = prompts(4);
+  const together = await model.embed(list);
+  for (const [i, vector] of together.entries()) {
+    expect(Math.hypot(...vector)).toBeCloseTo(1, 5);
+    expect(await model.embed([list[i]])).toEqual([vector]);
+  }
+  expect(together[0]).not.toEqual(together[1]);
+  await expect(model.embed([[]])).rejects.toThrow(/no tokens/);
+});

@@ -58,7 +58,10 @@ export function addServeCommand(program: Command): void {
     .option("--api-key-file <path>", "read keys from a file, one a line")
     .option("-a, --alias <name>", "serve the model under this name; can be repeated", collect)
     .addOption(
-      new Option("--parallel <count>", "answers to make at the same time (-np)")
+      new Option(
+        "--parallel <count>",
+        "answers to make at the same time, each with a context of its own (-np; default: 4)",
+      )
         .env("LLAMA_ARG_N_PARALLEL")
         .argParser(integer(1, 256)),
     )
@@ -85,11 +88,18 @@ export function addServeCommand(program: Command): void {
   });
 }
 
+/** Each takes a context's memory. */
+const DEFAULT_PARALLEL = 4;
+
 async function serve(flags: Flags): Promise<void> {
   const template = flags.chatTemplateFile ? await readTextFile(flags.chatTemplateFile) : flags.chatTemplate;
   const apiKeys = await keysOf(flags);
   const page = await pageOf(flags.page);
-  const loading = loadNamed({ ...flags, ...(template === undefined ? {} : { chatTemplate: template }) });
+  const loading = loadNamed({
+    ...flags,
+    ...given({ chatTemplate: template }),
+    sequences: flags.parallel ?? DEFAULT_PARALLEL,
+  });
   // The failure is reported below; the server needs the promise as well.
   loading.catch(() => {});
   const fileName = flags.model === undefined ? undefined : basename(flags.model);
