@@ -54,14 +54,17 @@ export function checkLength(model: Model, length: number): void {
     );
 }
 
-/** A signal for the work of one request, and how to end that work. */
+/** The work of one request: a signal to end it, and its end. */
 export interface RequestScope {
   readonly signal: AbortSignal;
   abort(): void;
+  /** To be called when the response is written: lets go of what the signal listens to. */
+  end(): void;
 }
 
 /**
- * Lets a request's work begin. Its signal fires when the client leaves, when the server closes, or when `abort` is called.
+ * Lets a request's work begin. Its signal fires when the client leaves, when the server closes, when the time is up, or
+ * when `abort` is called.
  *
  * @throws {RequestError} 429 when too many answers are made or wait already.
  */
@@ -73,8 +76,37 @@ export function requestScope(context: ServerContext, request: Request): RequestS
       retryAfter: 1,
     });
   const controller = new AbortController();
+  const sources = [request.signal, context.closing];
+  const follow = () => controller.abort(sources.find(({ aborted }) => aborted)?.reason);
+  const timer = setTimeout(
+    () => controller.abort(timeUp(context.timeoutSeconds)),
+    context.timeoutSeconds * 1000,
+  );
+  for (const source of sources) source.addEventListener("abort", follow);
+  if (sources.some(({ aborted }) => aborted)) follow();
   return {
-    signal: AbortSignal.any([controller.signal, request.signal, context.closing]),
+    signal: controller.signal,
     abort: () => controller.abort(),
+    end() {
+      clearTimeout(timer);
+      for (const source of sources) source.removeEventListener("abort", follow);
+    },
   };
+}
+
+/** The result of a request's work, which ends with it. */
+export async function within<Result>(scope: RequestScope, work: Promise<Result>): Promise<Result> {
+  try {
+    return await work;
+  } finally {
+    scope.end();
+  }
+}
+
+function timeUp(seconds: number): RequestError {
+  return new RequestError(503, `the answer took longer than ${seconds} seconds`, {
+    type: "unavailable_error",
+    code: "timeout",
+    retryAfter: 1,
+  });
 }

@@ -43,6 +43,8 @@ export interface ServerOptions extends GuardOptions {
   readonly parallel?: number;
   /** Answers that are made or wait; further requests get 429. Default 256. */
   readonly queueLimit?: number;
+  /** The longest that one request may take, its reading by the client included. Default 600. */
+  readonly timeoutSeconds?: number;
   /** Tells which version answers. */
   readonly version?: string;
   /** Told of errors that are the server's own fault. */
@@ -54,6 +56,7 @@ export interface ServerContext {
   readonly limits: { readonly bodyBytes: number; readonly jsonDepth: number };
   readonly parallel: number;
   readonly queueLimit: number;
+  readonly timeoutSeconds: number;
   /** Unix time in seconds at which the server started: lists give it as the model's date. */
   readonly created: number;
   /** Changes when answers to equal requests might. */
@@ -78,7 +81,13 @@ export interface ServerContext {
   modelFor(name: string | undefined): Model;
 }
 
-const DEFAULT_LIMITS = { bodyBytes: 4 * 2 ** 20, jsonDepth: 64, parallel: 8, queueLimit: 256 } as const;
+const DEFAULT_LIMITS = {
+  bodyBytes: 4 * 2 ** 20,
+  jsonDepth: 64,
+  parallel: 8,
+  queueLimit: 256,
+  timeoutSeconds: 600,
+} as const;
 
 export function createContext(options: ServerOptions, closing: AbortSignal): ServerContext {
   const { version = "0" } = options;
@@ -111,6 +120,7 @@ export function createContext(options: ServerOptions, closing: AbortSignal): Ser
     },
     parallel: options.parallel ?? DEFAULT_LIMITS.parallel,
     queueLimit: options.queueLimit ?? DEFAULT_LIMITS.queueLimit,
+    timeoutSeconds: options.timeoutSeconds ?? DEFAULT_LIMITS.timeoutSeconds,
     created: Math.floor(Date.now() / 1000),
     fingerprint: `cria-${version}`,
     get metrics() {

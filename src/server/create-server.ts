@@ -40,8 +40,7 @@ export function createServer(options: ServerOptions): CriaServer {
   const app = createRoutes(context, all);
 
   const answer = async (request: Request): Promise<Response> => {
-    if (closing.signal.aborted)
-      throw new RequestError(503, "the server is shutting down", { type: "unavailable_error" });
+    closing.signal.throwIfAborted();
     const preflight = guard.preflight(request);
     if (preflight) return preflight;
     const { pathname } = new URL(request.url);
@@ -54,7 +53,8 @@ export function createServer(options: ServerOptions): CriaServer {
     return app.fetch(request);
   };
 
-  const dispose = () => closing.abort();
+  const dispose = () =>
+    closing.abort(new RequestError(503, "the server is shutting down", { type: "unavailable_error" }));
   return {
     async fetch(request) {
       let response: Response;

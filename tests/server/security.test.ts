@@ -291,3 +291,29 @@ it("says 429 when too many requests wait, and takes them again later", async () 
   await Promise.all(answers.filter(({ bodyUsed }) => !bodyUsed).map((response) => response.text()));
   await expect.poll(async () => (await ask(1)).status).toBe(200);
 });
+
+it("ends an answer whose time is up, read or not", async () => {
+  const model = await loadTiny({ contextLength: 4096 });
+  using slow = createServer({ model, timeoutSeconds: 0.3 });
+  const ask = (body: object) =>
+    slow.fetch(
+      new Request("http://localhost/v1/completions", {
+        method: "POST",
+        body: JSON.stringify({ prompt: "a", max_tokens: 4000, ignore_eos: true, ...body }),
+      }),
+    );
+  const running = async () =>
+    /cria:num_requests_running\{[^}]*\} (\d+)/.exec(
+      await (await slow.fetch(new Request("http://localhost/metrics"))).text(),
+    )?.[1];
+  const whole = await ask({});
+  expect(whole.status).toBe(503);
+  expect(await whole.json()).toMatchObject({ error: { code: "timeout" } });
+  const stream = await ask({ stream: true });
+  expect(stream.status).toBe(200);
+  // Nobody reads it.
+  await expect.poll(running).toBe("0");
+  await expect(stream.text()).rejects.toThrow();
+  expect(await (await ask({ stream: true })).text().catch(String)).toMatch(/timeout|longer than/);
+  model.dispose();
+});

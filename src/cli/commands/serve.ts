@@ -27,6 +27,7 @@ interface Flags extends RunFlags {
   readonly alias?: readonly string[];
   readonly parallel?: number;
   readonly queue?: number;
+  readonly timeout?: number;
   readonly allowHost?: readonly string[];
   readonly allowOrigin?: readonly string[];
   readonly page: string | boolean;
@@ -71,6 +72,11 @@ export function addServeCommand(program: Command): void {
         "answers that are made or wait before requests get 429 (default: 256)",
       ).argParser(integer(1)),
     )
+    .addOption(
+      new Option("--timeout <seconds>", "the longest that one request may take (default: 600)").argParser(
+        integer(1, 86_400),
+      ),
+    )
     .option("--allow-host <name>", "a host name to answer to besides localhost and addresses", collect)
     .option("--allow-origin <origin>", "let pages of this origin use the server, * for all", collect)
     .option("--page <folder>", "serve this built page at / (default: the chat page)")
@@ -108,7 +114,13 @@ async function serve(flags: Flags): Promise<void> {
   const name = alias ?? fileName?.replace(/\.(gguf|safetensors|pth|bin)$/i, "");
   using server = createServer({
     model: loading,
-    ...given({ name, page, parallel: flags.parallel, queueLimit: flags.queue }),
+    ...given({
+      name,
+      page,
+      parallel: flags.parallel,
+      queueLimit: flags.queue,
+      timeoutSeconds: flags.timeout,
+    }),
     aliases: [...aliases, ...(fileName === undefined ? [] : [fileName])],
     apiKeys,
     ...given({ allowedHosts: flags.allowHost, allowedOrigins: flags.allowOrigin }),

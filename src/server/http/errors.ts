@@ -65,6 +65,8 @@ const answers: Readonly<Record<string, Answer | undefined>> = {
 /** What the client is told about an error. Bugs are not described to it: their text may hold what it must not see. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof RequestError) return error.failure;
+  // The reason of an abort, such as the end of the server, says more than that there was one.
+  if (error instanceof CriaError && error.cause instanceof RequestError) return error.cause.failure;
   const answer = error instanceof CriaError ? answers[error.code] : undefined;
   if (answer) return { ...answer, param: null, message: (error as CriaError).message };
   return {

@@ -8,6 +8,7 @@
  *
  * Flow: events (async generator) → streamResponse → socket; the reader's leaving → generator.return().
  */
+import type { RequestScope } from "../answer.ts";
 import { type Failure, failureOf, openaiError } from "./errors.ts";
 
 /** How long the status is held back for the first event. */
@@ -45,8 +46,8 @@ export const jsonLines: StreamFormat = {
 
 export interface StreamOptions {
   readonly format: StreamFormat;
-  /** Fired when the reader leaves. */
-  readonly onLeave: () => void;
+  /** The work whose events are written. It ends with the stream, and the stream with it. */
+  readonly scope: RequestScope;
   /** Told of an error that could not become a status any more. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -54,17 +55,36 @@ export interface StreamOptions {
 /** @throws what the generator throws before its first event, if it does so at once. */
 export async function streamResponse(
   events: AsyncGenerator<object, void>,
-  { format, onLeave, onFailure }: StreamOptions,
+  { format, scope, onFailure }: StreamOptions,
 ): Promise<Response> {
   const encoder = new TextEncoder();
   let pending: Promise<IteratorResult<object, void>> | undefined = events.next();
-  await within(pending, FIRST_EVENT_MS);
+  try {
+    await within(pending, FIRST_EVENT_MS);
+  } catch (error) {
+    scope.end();
+    throw error;
+  }
 
   let isSilent = false;
   let pinging: ReturnType<typeof setInterval> | undefined;
+  let stop = () => {};
+  const end = () => {
+    clearInterval(pinging);
+    scope.signal.removeEventListener("abort", stop);
+    scope.end();
+  };
   const body = new ReadableStream<Uint8Array>(
     {
       start(controller) {
+        // A reader that does not read would keep its answer waiting for ever.
+        stop = () => {
+          if (pending) return;
+          end();
+          void events.return();
+          controller.error(scope.signal.reason);
+        };
+        scope.signal.addEventListener("abort", stop);
         if (format.ping === "") return;
         pinging = setInterval(() => {
           if (isSilent) controller.enqueue(encoder.encode(format.ping));
@@ -86,14 +106,15 @@ export async function streamResponse(
           onFailure(error);
           controller.enqueue(encoder.encode(format.failure(failureOf(error))));
         }
-        clearInterval(pinging);
+        end();
         controller.close();
       },
       async cancel() {
-        clearInterval(pinging);
-        onLeave();
+        const last = pending;
+        end();
+        scope.abort();
         // The event that is being made must end first; its error, being aborted, is nobody's concern.
-        await pending?.catch(() => {});
+        await last?.catch(() => {});
         await events.return().catch(() => {});
       },
     },

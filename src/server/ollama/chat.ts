@@ -10,7 +10,7 @@
 import type { ChatMessage } from "../../generate/chat-format/messages.ts";
 import type { GenerationResult, PromptText } from "../../generate/generate.ts";
 import type { Model } from "../../generate/model.ts";
-import { requestScope } from "../answer.ts";
+import { requestScope, within } from "../answer.ts";
 import { type ChatEnd, type ChatPiece, chatPieces } from "../chat.ts";
 import type { ServerContext } from "../context.ts";
 import { renderConversation } from "../conversation.ts";
@@ -169,11 +169,11 @@ async function respond(
       mapped(lines, ({ line, end }) => json(line, end)),
       {
         format: jsonLines,
-        onLeave: scope.abort,
+        scope,
         onFailure: (error) => context.report(error),
       },
     );
-  return Response.json(await collect(lines, wantsLogprobs, json));
+  return Response.json(await within(scope, collect(lines, wantsLogprobs, json)));
 }
 
 /** All lines as one. */

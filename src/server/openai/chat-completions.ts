@@ -6,7 +6,7 @@
  * Flow: ChatRequest → conversation.ts (prompt) → chatPieces, once for each choice → chunks → SSE, or one object.
  */
 import type { Timings } from "../../generate/generate.ts";
-import { requestScope } from "../answer.ts";
+import { requestScope, within } from "../answer.ts";
 import { type ChatEnd, type ChatPiece, chatPieces } from "../chat.ts";
 import type { ServerContext } from "../context.ts";
 import { conversationOf, renderConversation } from "../conversation.ts";
@@ -76,10 +76,11 @@ export async function chatCompletions(
   const scored = (piece: ChatPiece) =>
     piece.tokens.map((token) => chatLogprob(model.tokenizer, token as ScoredToken));
 
-  if (!body.stream) return Response.json(await collect(events, head, n, body.logprobs === true, scored));
+  if (!body.stream)
+    return Response.json(await within(scope, collect(events, head, n, body.logprobs === true, scored)));
   return streamResponse(chunks(events, { ...head, object: "chat.completion.chunk" }, body, scored), {
     format: serverSentEvents,
-    onLeave: scope.abort,
+    scope,
     onFailure: (error) => context.report(error),
   });
 }

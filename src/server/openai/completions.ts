@@ -9,7 +9,7 @@
  */
 import type { GeneratedToken, GenerationResult, PromptText } from "../../generate/generate.ts";
 import type { Model } from "../../generate/model.ts";
-import { answer, checkLength, requestScope } from "../answer.ts";
+import { answer, checkLength, requestScope, within } from "../answer.ts";
 import type { ServerContext } from "../context.ts";
 import { RequestError } from "../http/errors.ts";
 import { serverSentEvents, streamResponse } from "../http/stream.ts";
@@ -93,10 +93,10 @@ export async function completions(
     object: "text_completion",
     model: body.model ?? context.name(),
   };
-  if (!body.stream) return Response.json(await collect(events, head, job));
+  if (!body.stream) return Response.json(await within(scope, collect(events, head, job)));
   return streamResponse(chunks(events, head, job), {
     format: serverSentEvents,
-    onLeave: scope.abort,
+    scope,
     onFailure: (error) => context.report(error),
   });
 }
