@@ -4,13 +4,13 @@
  * Which documents are held out follows from a hash of their tokens, so that a text that occurs twice is never learned and
  * held out at once. Batch n depends on the seed and n alone.
  *
- * Flow: token-cache.ts → Dataset → train/run.ts (Batch by Batch).
+ * Flow: cache-file.ts → Dataset → train/run.ts (Batch by Batch).
  */
 import { CriaError } from "../../shared/errors.ts";
 import type { Batch } from "./batch.ts";
+import type { TokenCache } from "./cache-file.ts";
 import { Packer, type Piece } from "./packing.ts";
 import { permuted } from "./permutation.ts";
-import type { TokenCache } from "./token-cache.ts";
 
 export interface DatasetSource {
   readonly cache: TokenCache;
@@ -26,6 +26,11 @@ export interface DatasetOptions {
   readonly rows: number;
   /** Tokens of a window. */
   readonly length: number;
+  /**
+   * What becomes of documents that are longer than a window: `cut` into pieces (default), left out, or an error.
+   * Preferences are never cut, since their answers would not be comparable: they are left out.
+   */
+  readonly long?: "cut" | "skip" | "refuse" | undefined;
 }
 
 export interface Dataset {
@@ -33,8 +38,10 @@ export interface Dataset {
   readonly documents: number;
   readonly tokens: number;
   readonly heldOut: number;
-  /** Preferences that were left out because they are longer than a window. */
+  /** Documents and preferences that were left out because they are longer than a window. */
   readonly tooLong: number;
+  /** Documents that are cut because they are longer than a window. */
+  readonly cut: number;
   /** Characters a learned token stands for in the held-out part, where there is one. */
   readonly charactersPerToken: number | undefined;
   /** Batches from number `start` on, without end. */
@@ -61,24 +68,24 @@ export function createDataset(sources: readonly DatasetSource[], options: Datase
       `batch: ${options.rows} windows; preferences take two each, so an even number`,
     );
   const split = splitOf(sources, options, pairs);
-  const own = split.learned.flat();
-  if (own.length === 0)
+  const { heldOut } = split;
+  const documents = split.learned.reduce((sum, list) => sum + list.length, 0);
+  if (documents === 0)
     throw new CriaError(
       "bad-input",
       "nothing to learn from: no document is short enough, or all are held out",
     );
-  const heldOut = split.heldOut.flat();
-  const tokens = own.reduce(
-    (sum, { source, document }) => sum + sizeOf(sources[source].cache, document, pairs),
-    0,
-  );
+  let tokens = 0;
+  for (const [source, { cache }] of sources.entries())
+    for (const document of split.learned[source]) tokens += sizeOf(cache, document, pairs);
   const windows = (next: () => Entry) =>
     pairs ? pairWindows(sources, next) : packedWindows(sources, options, next);
   return {
-    documents: own.length,
+    documents,
     tokens,
     heldOut: heldOut.length,
     tooLong: split.tooLong,
+    cut: split.cut,
     charactersPerToken: pairs ? undefined : charactersPerToken(sources, heldOut),
     async *batches(start) {
       const take = windows(mixed(sources, split.learned, options.seed, pairs));
@@ -99,31 +106,45 @@ export function createDataset(sources: readonly DatasetSource[], options: Datase
   };
 }
 
-function splitOf(sources: readonly DatasetSource[], { validation, length }: DatasetOptions, pairs: boolean) {
-  const learned: Entry[][] = [];
-  const heldOut: Entry[][] = [];
+function splitOf(
+  sources: readonly DatasetSource[],
+  { validation, length, long = "cut" }: DatasetOptions,
+  pairs: boolean,
+) {
+  const learned: Uint32Array[] = [];
+  const heldOut: Entry[] = [];
   let tooLong = 0;
+  let cut = 0;
   sources.forEach(({ cache }, source) => {
-    const [own, other]: [Entry[], Entry[]] = [[], []];
+    // Numbers and not objects: a data set may have millions of documents.
+    const own = new Uint32Array(cache.documentCount);
+    let count = 0;
     for (let document = 0; document < cache.documentCount; document += pairs ? 2 : 1) {
       const longest = Math.max(cache.tokensOf(document), pairs ? cache.tokensOf(document + 1) : 0);
-      if (pairs && longest - 1 > length) {
-        tooLong++;
-        continue;
+      if (longest - 1 > length) {
+        if (long === "refuse")
+          throw new CriaError(
+            "bad-input",
+            `document ${document + 1} of data source ${source + 1} has ${longest} tokens, but a window holds ${length + 1}`,
+          );
+        if (pairs || long === "skip") {
+          tooLong++;
+          continue;
+        }
+        cut++;
       }
-      const share = cache.hashOf(document) / 2 ** 32;
-      (share < validation ? other : own).push({ source, document });
+      if (cache.hashOf(document) / 2 ** 32 < validation) heldOut.push({ source, document });
+      else own[count++] = document;
     }
-    learned.push(own);
-    heldOut.push(other);
+    learned.push(own.slice(0, count));
   });
-  return { learned, heldOut, tooLong };
+  return { learned, heldOut, tooLong, cut };
 }
 
 /** An endless order: the source that is most behind its weight, its documents shuffled in every epoch. */
 function mixed(
   sources: readonly DatasetSource[],
-  learned: readonly (readonly Entry[])[],
+  learned: readonly Uint32Array[],
   seed: number,
   pairs: boolean,
 ): () => Entry {
@@ -140,8 +161,8 @@ function mixed(
     const epoch = Math.floor(taken[best] / list.length);
     const place = permuted(taken[best] % list.length, list.length, seed * 7919 + epoch * 104729 + best);
     taken[best]++;
-    served[best] += sizeOf(sources[best].cache, list[place].document, pairs);
-    return list[place];
+    served[best] += sizeOf(sources[best].cache, list[place], pairs);
+    return { source: best, document: list[place] };
   };
 }
 
@@ -200,9 +221,9 @@ async function batchOf(
   for (const [window, pieces] of windows.entries()) {
     let t = window * length;
     for (const { source, document, first, count } of pieces) {
-      const { ids, learned } = await sources[source].cache.read(document);
+      const { ids, learned } = await sources[source].cache.read(document, first, count + 1);
       const start = t;
-      for (let i = first; i < first + count; i++, t++) {
+      for (let i = 0; i < count; i++, t++) {
         batch.tokens[t] = ids[i];
         batch.targets[t] = ids[i + 1];
         batch.positions[t] = t - start;
@@ -218,14 +239,11 @@ function charactersPerToken(
   sources: readonly DatasetSource[],
   entries: readonly Entry[],
 ): number | undefined {
-  // Of plain texts every token but the first is learned; of conversations the cache counts the answers' characters only.
-  const texts = entries.filter(({ source, document }) => sources[source].cache.charactersOf(document) > 0);
-  if (texts.length === 0) return undefined;
   let characters = 0;
   let tokens = 0;
-  for (const { source, document } of texts) {
+  for (const { source, document } of entries) {
     characters += sources[source].cache.charactersOf(document);
-    tokens += sources[source].cache.tokensOf(document) - 1;
+    tokens += sources[source].cache.learnedOf(document);
   }
-  return characters / tokens;
+  return tokens > 0 && characters > 0 ? characters / tokens : undefined;
 }

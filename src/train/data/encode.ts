@@ -59,6 +59,7 @@ function encodeChat(
   const ids = format.encode(messages, { addGenerationPrompt: false });
   const learned = new Array<boolean>(ids.length).fill(false);
   let characters = 0;
+  let isOpen = false;
   messages.forEach(({ role, content }, index) => {
     if (role !== "assistant" || index < first) return;
     const before = format.encode(messages.slice(0, index), { addGenerationPrompt: true });
@@ -70,15 +71,17 @@ function encodeChat(
         "unsupported",
         `${where}: the chat format renders earlier messages differently when more follow, so answers cannot be told apart`,
       );
-    learned.fill(true, start, end);
+    // What follows the end mark, such as a line's end, is the format's and not the answer's.
+    const mark = ids.findIndex((id, at) => at >= start && at < end && format.stopIds.has(id));
+    learned.fill(true, start, mark < 0 ? end : mark + 1);
+    isOpen = mark < 0 && index === messages.length - 1;
     characters += content.length;
   });
   const { eos } = tokenizer.special;
-  // Formats end with a mark, some with a line's end after it. An answer that never ends would teach the model not to.
-  const ends = ids.slice(-2).some((id) => format.stopIds.has(id) || tokenizer.endIds.has(id));
-  if (!ends && eos !== undefined) {
+  // An answer that never ends would teach the model not to.
+  if (isOpen && eos !== undefined) {
     ids.push(eos);
-    learned.push(learned.at(-1) ?? false);
+    learned.push(true);
   }
   return { ids, learned, characters };
 }

@@ -1,17 +1,22 @@
 /**
- * What a record teaches, told by its fields:
+ * What a record is to learn from, told by its fields:
  *
- *   {text}                                              plain text
- *   {messages: [{role, content}]}                       a conversation
- *   {prompt, completion}                                texts or lists of messages
- *   {instruction, input?, output, system?, history?}    Alpaca
- *   {conversations: [{from, value}], system?}           ShareGPT
- *   {prompt?, chosen, rejected}                         a preference: texts, messages, or Alpaca's and ShareGPT's prompt
+ *   text                                       a text
+ *   messages [{role, content}]                 a conversation
+ *   conversations [{from, value}], system      the same, as ShareGPT writes it
+ *   prompt, completion (or response)           a question and its answer; strings or messages
+ *   instruction, input, output, system, history   the same, as Alpaca writes it
+ *   chosen, rejected                           two answers of which one is preferred; with one of the prompts above,
+ *                                              or both with the conversation before them
  *
- * Flow: records.ts → exampleOf → token-cache.ts.   Source: the shapes of TRL and of LLaMA-Factory's data.
+ * A `label` of false marks an answer that people did not like: nobody should learn it.
+ *
+ * Flow: records.ts → exampleOf → encode-example.ts.
+ * Source: the data formats of TRL and of LLaMA-Factory.
  */
 import type { ChatMessage } from "../../generate/chat-format/messages.ts";
 import { CriaError } from "../../shared/errors.ts";
+import { dialogOf } from "./dialog-text.ts";
 import type { DataRecord } from "./records.ts";
 
 export type Example =
@@ -24,137 +29,160 @@ export type Example =
       readonly rejected: readonly ChatMessage[];
     };
 
-type Fields = DataRecord["fields"];
+const known =
+  "text; messages; conversations; prompt and completion; instruction and output; chosen and rejected, with or without prompt";
 
-/** @throws {CriaError} "bad-file" that says which fields came and which are known. */
-export function exampleOf({ fields, where }: DataRecord): Example {
-  if ("chosen" in fields && "rejected" in fields) return preferenceOf(fields, where);
-  if (typeof fields.text === "string") return { kind: "text", text: fields.text };
-  if ("messages" in fields) return chat(messagesOf(fields.messages, where), where);
-  if ("conversations" in fields)
-    return chat([...systemOf(fields), ...messagesOf(fields.conversations, where)], where);
-  if ("prompt" in fields && ("completion" in fields || "response" in fields)) {
-    const answer = fields.completion ?? fields.response;
-    return chat([...promptOf(fields.prompt, where), ...answerOf(answer, where)], where);
+/**
+ * Returns undefined for a record that there is nothing to learn from: no text, no answer, or one that people disliked.
+ *
+ * @throws {CriaError} "bad-file" for fields that are not known or of the wrong type.
+ */
+export function exampleOf({ fields, where }: DataRecord): Example | undefined {
+  if (fields.label === false || fields.label === "false") return undefined;
+  const reader = new FieldReader(fields, where);
+  if (reader.has("chosen") && reader.has("rejected")) return preferenceOf(reader);
+  if (reader.has("messages") || reader.has("conversations")) return chatOf(reader.prompt());
+  if (reader.has("text")) {
+    const text = reader.text("text");
+    return text.trim() === "" ? undefined : { kind: "text", text };
   }
-  if (typeof fields.instruction === "string" && typeof fields.output === "string")
-    return chat([...alpacaPrompt(fields, where), { role: "assistant", content: fields.output }], where);
+  const answer = ["completion", "response", "output"].find((name) => reader.has(name));
+  if (answer !== undefined && (reader.has("prompt") || reader.has("instruction")))
+    return chatOf([...reader.prompt(), ...reader.answer(answer)]);
   throw new CriaError(
     "bad-file",
-    `${where}: the fields ${Object.keys(fields).join(", ") || "(none)"} are no known shape; expected text, messages, ` +
-      "conversations, prompt with completion, instruction with output, or chosen with rejected",
+    `${where}: the fields ${Object.keys(fields).join(", ") || "(none)"} are no known shape; expected ${known}`,
   );
 }
 
-function chat(messages: readonly ChatMessage[], where: string): Example {
-  if (!messages.some(({ role }) => role === "assistant"))
-    throw new CriaError("bad-file", `${where}: a conversation without an answer of the assistant`);
-  return { kind: "chat", messages };
+function chatOf(messages: readonly ChatMessage[]): Example | undefined {
+  const isAnswered = messages.some(
+    ({ role, content, toolCalls }) => role === "assistant" && (content.trim() !== "" || toolCalls),
+  );
+  return isAnswered ? { kind: "chat", messages } : undefined;
 }
 
-function preferenceOf(fields: Fields, where: string): Example {
-  const prompt =
-    "prompt" in fields
-      ? promptOf(fields.prompt, where)
-      : "conversations" in fields
-        ? [...systemOf(fields), ...messagesOf(fields.conversations, where)]
-        : typeof fields.instruction === "string"
-          ? alpacaPrompt(fields, where)
-          : undefined;
-  if (prompt) {
-    const [chosen, rejected] = [answerOf(fields.chosen, where), answerOf(fields.rejected, where)];
-    return { kind: "preference", prompt, chosen, rejected };
-  }
-  // The prompt is what both conversations begin with.
-  const chosen = transcriptOf(fields.chosen, where);
-  const rejected = transcriptOf(fields.rejected, where);
+function preferenceOf(reader: FieldReader): Example | undefined {
+  const prompt = reader.prompt();
+  const chosen = reader.answer("chosen");
+  const rejected = reader.answer("rejected");
+  if (prompt.length > 0) return pairOf(prompt, chosen, rejected);
+  // Both hold the whole conversation; what they share is the prompt.
   let shared = 0;
-  while (
-    shared < Math.min(chosen.length, rejected.length) - 1 &&
-    chosen[shared].role === rejected[shared].role &&
-    chosen[shared].content === rejected[shared].content
-  )
+  while (shared < Math.min(chosen.length, rejected.length) && equal(chosen[shared], rejected[shared]))
     shared++;
-  if (shared === 0)
-    throw new CriaError(
-      "bad-file",
-      `${where}: chosen and rejected begin differently, and there is no prompt`,
-    );
-  return {
-    kind: "preference",
-    prompt: chosen.slice(0, shared),
-    chosen: chosen.slice(shared),
-    rejected: rejected.slice(shared),
-  };
+  while (shared > 0 && chosen[shared - 1].role === "assistant") shared--;
+  return pairOf(chosen.slice(0, shared), chosen.slice(shared), rejected.slice(shared));
 }
 
-/** Messages, or a text with the turns `Human:` and `Assistant:` as Anthropic's data has it. */
-function transcriptOf(value: unknown, where: string): ChatMessage[] {
-  if (typeof value !== "string") return messagesOf(value, where);
-  const turns = value.split(/\n\n(Human|Assistant):/).slice(1);
-  const messages: ChatMessage[] = [];
-  for (let i = 0; i + 1 < turns.length; i += 2)
-    messages.push({ role: turns[i] === "Human" ? "user" : "assistant", content: turns[i + 1].trim() });
-  if (messages.length < 2)
-    throw new CriaError(
-      "bad-file",
-      `${where}: a preference without a prompt, whose texts hold no Human: and Assistant: turns`,
-    );
-  return messages;
+function pairOf(
+  prompt: readonly ChatMessage[],
+  chosen: readonly ChatMessage[],
+  rejected: readonly ChatMessage[],
+): Example | undefined {
+  const usable = [chosen, rejected].every(
+    (answer) => answer.length > 0 && answer.every(({ content }) => content.trim() !== ""),
+  );
+  const differ =
+    chosen.length !== rejected.length || chosen.some((message, i) => !equal(message, rejected[i]));
+  return usable && differ && prompt.length > 0 ? { kind: "preference", prompt, chosen, rejected } : undefined;
 }
 
-function promptOf(value: unknown, where: string): ChatMessage[] {
-  return typeof value === "string" ? [{ role: "user", content: value }] : messagesOf(value, where);
+function equal(a: ChatMessage, b: ChatMessage): boolean {
+  return a.role === b.role && a.content === b.content;
 }
 
-/** A text, a message, or messages, of the assistant. */
-function answerOf(value: unknown, where: string): ChatMessage[] {
-  if (typeof value === "string") return [{ role: "assistant", content: value }];
-  return Array.isArray(value) ? messagesOf(value, where) : messagesOf([value], where);
-}
+const roles: Readonly<Record<string, ChatMessage["role"]>> = {
+  ...{ system: "system", developer: "system", user: "user", human: "user", prompter: "user" },
+  ...{ assistant: "assistant", gpt: "assistant", bot: "assistant", model: "assistant", chatgpt: "assistant" },
+  ...{ tool: "tool", observation: "tool", function: "tool" },
+};
 
-function systemOf(fields: Fields): ChatMessage[] {
-  return typeof fields.system === "string" && fields.system !== ""
-    ? [{ role: "system", content: fields.system }]
-    : [];
-}
+/** Reads the fields of a record, with messages that say where it stands. */
+class FieldReader {
+  readonly #fields: Readonly<Record<string, unknown>>;
+  readonly #where: string;
 
-function alpacaPrompt(fields: Fields, where: string): ChatMessage[] {
-  const history = (Array.isArray(fields.history) ? fields.history : []).flatMap(
-    (turn: unknown): ChatMessage[] => {
-      if (!Array.isArray(turn) || typeof turn[0] !== "string" || typeof turn[1] !== "string")
-        throw new CriaError("bad-file", `${where}: history: expected pairs of a question and an answer`);
+  constructor(fields: Readonly<Record<string, unknown>>, where: string) {
+    this.#fields = fields;
+    this.#where = where;
+  }
+
+  /** Whether the field is there and holds something: tables fill in null where a column has no value. */
+  has(name: string): boolean {
+    return this.#fields[name] !== undefined && this.#fields[name] !== null;
+  }
+
+  text(name: string): string {
+    const value = this.#fields[name];
+    if (typeof value === "string") return value;
+    throw this.#wrong(name, "a string", value);
+  }
+
+  /** The conversation before the answer, in whatever shape. */
+  prompt(): ChatMessage[] {
+    const system = this.has("system") ? this.text("system") : "";
+    const first: ChatMessage[] = system.trim() === "" ? [] : [{ role: "system", content: system }];
+    const list = ["messages", "conversations", "prompt"].find((name) => Array.isArray(this.#fields[name]));
+    if (list !== undefined) return [...first, ...this.#messages(list, this.#fields[list])];
+    if (this.has("prompt")) return [...first, { role: "user", content: this.text("prompt") }];
+    if (!this.has("instruction")) return first;
+    const input = this.has("input") ? this.text("input") : "";
+    const instruction = this.text("instruction");
+    const content = input.trim() === "" ? instruction : `${instruction}\n${input}`;
+    return [...first, ...this.#history(), { role: "user", content }];
+  }
+
+  /** An answer as text, as one message or as a list of messages. */
+  answer(name: string): ChatMessage[] {
+    const value = this.#fields[name];
+    if (typeof value === "string")
+      return dialogOf(value) ?? (value.trim() === "" ? [] : [{ role: "assistant", content: value }]);
+    return this.#messages(name, Array.isArray(value) ? value : [value]);
+  }
+
+  #history(): ChatMessage[] {
+    const value = this.#fields.history ?? [];
+    if (!Array.isArray(value)) throw this.#wrong("history", "a list of pairs", value);
+    return value.flatMap((turn: unknown): ChatMessage[] => {
+      if (!Array.isArray(turn) || turn.length !== 2 || !turn.every((text) => typeof text === "string"))
+        throw this.#wrong("history", "pairs of strings", turn);
       return [
         { role: "user", content: turn[0] },
         { role: "assistant", content: turn[1] },
       ];
-    },
-  );
-  const input = typeof fields.input === "string" && fields.input !== "" ? `\n${fields.input}` : "";
-  return [
-    ...systemOf(fields),
-    ...history,
-    { role: "user", content: `${String(fields.instruction)}${input}` },
-  ];
-}
+    });
+  }
 
-const rolesOf: Readonly<Record<string, ChatMessage["role"]>> = {
-  ...{ system: "system", user: "user", human: "user", assistant: "assistant", gpt: "assistant" },
-  ...{ tool: "tool", observation: "tool" },
-};
+  #messages(name: string, list: unknown): ChatMessage[] {
+    return (list as unknown[]).map((value, index): ChatMessage => {
+      const field = `${name}[${index}]`;
+      if (typeof value !== "object" || value === null) throw this.#wrong(field, "a message", value);
+      const message = value as Record<string, unknown>;
+      const named = String(message.role ?? message.from);
+      if (named === "function_call")
+        return { role: "assistant", content: "", toolCalls: [this.#toolCall(field, message.value)] };
+      const role = roles[named];
+      const content = message.content ?? message.value;
+      if (role === undefined) throw this.#wrong(`${field}.role`, Object.keys(roles).join(", "), named);
+      if (typeof content !== "string") throw this.#wrong(`${field}.content`, "a string", content);
+      return { role, content };
+    });
+  }
 
-/** {role, content} or ShareGPT's {from, value}. */
-function messagesOf(value: unknown, where: string): ChatMessage[] {
-  if (!Array.isArray(value)) throw new CriaError("bad-file", `${where}: expected a list of messages`);
-  return value.map((entry: unknown) => {
-    const message = (entry ?? {}) as Record<string, unknown>;
-    const role = rolesOf[String(message.role ?? message.from)];
-    const content = message.content ?? message.value;
-    if (role === undefined || typeof content !== "string")
-      throw new CriaError(
-        "bad-file",
-        `${where}: a message needs a role (${Object.keys(rolesOf).join(", ")}) and a text, got ${JSON.stringify(entry)?.slice(0, 80)}`,
-      );
-    return { role, content };
-  });
+  #toolCall(field: string, value: unknown): { name: string; arguments: Readonly<Record<string, unknown>> } {
+    try {
+      const call = JSON.parse(String(value)) as Record<string, unknown>;
+      if (typeof call.name === "string" && typeof call.arguments === "object" && call.arguments !== null)
+        return { name: call.name, arguments: call.arguments as Record<string, unknown> };
+    } catch {
+      // Said below.
+    }
+    throw this.#wrong(field, 'a call as {"name", "arguments"}', value);
+  }
+
+  #wrong(name: string, expected: string, found: unknown): CriaError {
+    const shown = typeof found === "string" ? JSON.stringify(found.slice(0, 60)) : typeof found;
+    return new CriaError("bad-file", `${this.#where}: ${name}: expected ${expected}, found ${shown}`);
+  }
 }

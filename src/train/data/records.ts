@@ -1,184 +1,246 @@
 /**
- * Reads the records of a data file, one after the other, whatever its format:
+ * The records of a data file, one after the other; what their fields mean is for example.ts.
  *
- *   .txt, .md      a record {text} for each document; documents are separated by a line `<|endoftext|>`
- *   .jsonl         an object a line        .json   a list of objects
- *   .csv           an object a row, by the names of the first
- *   .parquet       an object a row
+ *   .txt .md         documents between separators; with `pair`, prompt and answer of each
+ *   .jsonl .ndjson   an object a line
+ *   .json            a list of objects (read whole)
+ *   .csv .tsv        a record a row, named by the first row
+ *   .parquet         a record a row, read row group by row group
  *
- * Text, JSONL, CSV and Parquet are read piece by piece, so a file may be larger than memory.
+ * All but Parquet may be gzipped (name.gz).
  *
- * Flow: path → readRecords → example.ts.
+ * Flow: path → readRecords → example.ts → tokens.
  */
-import { type Info, parse } from "csv-parse";
-import { parquetMetadataAsync, parquetReadObjects } from "hyparquet";
-import { compressors } from "hyparquet-compressors";
+import { parse as parseCsv } from "csv-parse/browser/esm/sync";
 import type { ByteSource, FileSystem } from "../../files/byte-source.ts";
-import { CriaError } from "../../shared/errors.ts";
+import { CriaError, throwIfAborted } from "../../shared/errors.ts";
+import { parquetRecords } from "./parquet.ts";
+import { textChunks } from "./text-chunks.ts";
 
-/** A record and where it stands, for messages. */
 export interface DataRecord {
   readonly fields: Readonly<Record<string, unknown>>;
-  /** `stories.jsonl, line 12` */
+  /** File and line, row or document, for messages. */
   readonly where: string;
 }
 
-export const documentSeparator = "<|endoftext|>";
+/** How plain text is cut into documents. */
+export interface TextFormat {
+  /** Between documents. Default `<|endoftext|>`; "" takes a file as one document. */
+  readonly separator?: string;
+  /** Documents are `prompt` + this + `answer`, such as `<start>`. Default: they are text. */
+  readonly pair?: string;
+}
 
-/** Bytes read at a time. */
-const PIECE = 4 << 20;
-/** A list in one file has to be parsed whole. */
-const LARGEST_JSON = 512 << 20;
-/** A document without a separator is handed out in parts of at least this many characters, cut at a line's end. */
-const LONGEST_DOCUMENT = 1 << 20;
+export interface ReadOptions {
+  readonly text?: TextFormat | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
 
-/** @throws {CriaError} "bad-file" naming file and line; "unsupported" for another ending; "not-found" */
-export async function* readRecords(path: string, files: FileSystem): AsyncGenerator<DataRecord> {
-  const ending = /\.(txt|md|jsonl|json|csv|parquet)$/.exec(path)?.[1];
-  if (ending === undefined)
-    throw new CriaError("unsupported", `${path}: expected a .txt, .md, .jsonl, .json, .csv or .parquet file`);
+const defaultSeparator = "<|endoftext|>";
+/** UTF-16 units of a line, row or document; a longer document is cut at a line end. */
+const longestRecord = 1 << 22;
+/** A .json file is parsed whole, so its text must fit a string. */
+const longestJson = 1 << 28;
+
+/** The endings of files that can be read. */
+const recordEndings: readonly string[] = [
+  ...[".txt", ".md", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet"],
+];
+
+/** @throws {CriaError} "bad-file" that names file and line; "unsupported" for another kind of file. */
+export async function* readRecords(
+  path: string,
+  files: FileSystem,
+  options: ReadOptions = {},
+): AsyncIterable<DataRecord> {
   const source = await files.open(path);
   try {
-    if (ending === "jsonl") yield* jsonLines(source);
-    else if (ending === "json") yield* jsonList(source);
-    else if (ending === "csv") yield* csvRows(source);
-    else if (ending === "parquet") yield* parquetRows(source);
-    else yield* documents(source);
+    for await (const record of recordsOf(source, options)) {
+      throwIfAborted(options.signal);
+      yield record;
+    }
   } finally {
     await source.close();
   }
 }
 
-/** The text piece by piece. A character may cross two pieces; bytes that are no UTF-8 are refused. */
-async function* textOf(source: ByteSource): AsyncGenerator<string> {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  for (let offset = 0; offset < source.byteLength; offset += PIECE) {
-    const length = Math.min(PIECE, source.byteLength - offset);
-    try {
-      const last = offset + length === source.byteLength;
-      yield decoder.decode(await source.read(offset, length), { stream: !last });
-    } catch (cause) {
-      if (cause instanceof CriaError) throw cause;
-      throw new CriaError("bad-file", `${source.name}: not UTF-8 text near byte ${offset}`, { cause });
-    }
+function recordsOf(source: ByteSource, { text = {} }: ReadOptions): AsyncIterable<DataRecord> {
+  const ending = /\.[a-z]+$/.exec(source.name.toLowerCase().replace(/\.gz$/, ""))?.[0] ?? "";
+  switch (ending) {
+    case ".txt":
+    case ".md":
+      return textRecords(source, text);
+    case ".jsonl":
+    case ".ndjson":
+      return jsonLines(source);
+    case ".json":
+      return jsonList(source);
+    case ".csv":
+      return csvRecords(source, ",");
+    case ".tsv":
+      return csvRecords(source, "\t");
+    case ".parquet":
+      return parquetRecords(source);
+    default:
+      throw new CriaError(
+        "unsupported",
+        `${source.name}: expected a ${recordEndings.join(", ")} file (also as .gz), found the ending ${JSON.stringify(ending)}`,
+      );
   }
 }
 
-async function* documents(source: ByteSource): AsyncGenerator<DataRecord> {
-  let rest = "";
-  let number = 0;
-  const record = (text: string): DataRecord => ({
-    fields: { text },
-    where: `${source.name}, document ${++number}`,
-  });
-  for await (const piece of textOf(source)) {
-    rest += piece;
-    const parts = rest.split(documentSeparator);
-    rest = parts.pop() ?? "";
-    for (const text of parts) if (text.trim() !== "") yield record(text.trim());
-    while (rest.length > 2 * LONGEST_DOCUMENT) {
-      const end = rest.indexOf("\n", LONGEST_DOCUMENT) + 1 || 2 * LONGEST_DOCUMENT;
-      yield record(rest.slice(0, end));
-      rest = rest.slice(end);
+async function* textRecords(source: ByteSource, format: TextFormat): AsyncIterable<DataRecord> {
+  const { separator = defaultSeparator, pair } = format;
+  let count = 0;
+  for await (const document of parts(source, separator, longestRecord)) {
+    const text = document.trim();
+    if (text === "") continue;
+    const where = `${source.name}, document ${++count}`;
+    if (pair === undefined) {
+      yield { fields: { text }, where };
+      continue;
     }
+    const at = text.indexOf(pair);
+    if (at < 0)
+      throw new CriaError(
+        "bad-file",
+        `${where}: expected ${JSON.stringify(pair)} between prompt and answer, found ${JSON.stringify(text.slice(0, 60))}`,
+      );
+    yield {
+      fields: { prompt: text.slice(0, at).trim(), completion: text.slice(at + pair.length).trim() },
+      where,
+    };
   }
-  if (rest.trim() !== "") yield record(rest.trim());
 }
 
-async function* jsonLines(source: ByteSource): AsyncGenerator<DataRecord> {
-  let rest = "";
+async function* jsonLines(source: ByteSource): AsyncIterable<DataRecord> {
   let line = 0;
-  const record = (text: string): DataRecord[] => {
+  for await (const text of parts(source, "\n")) {
     line++;
-    if (text.trim() === "") return [];
+    if (text.trim() === "") continue;
     const where = `${source.name}, line ${line}`;
-    return [{ fields: asObject(parseJson(text, where), where), where }];
-  };
-  for await (const piece of textOf(source)) {
-    const lines = (rest + piece).split("\n");
-    rest = lines.pop() ?? "";
-    for (const text of lines) yield* record(text);
+    yield { fields: objectOf(parsedJson(text, where), where), where };
   }
-  yield* record(rest);
 }
 
-async function* jsonList(source: ByteSource): AsyncGenerator<DataRecord> {
-  if (source.byteLength > LARGEST_JSON)
-    throw new CriaError(
-      "bad-file",
-      `${source.name}: ${source.byteLength} bytes are too many for one JSON value; use .jsonl, an object a line`,
-    );
+async function* jsonList(source: ByteSource): AsyncIterable<DataRecord> {
   let text = "";
-  for await (const piece of textOf(source)) text += piece;
-  const value = parseJson(text, source.name);
-  if (!Array.isArray(value)) throw new CriaError("bad-file", `${source.name}: expected a list of objects`);
-  for (const [index, entry] of value.entries()) {
-    const where = `${source.name}, entry ${index + 1}`;
-    yield { fields: asObject(entry, where), where };
+  for await (const chunk of textChunks(source)) {
+    text += chunk;
+    if (text.length > longestJson)
+      throw new CriaError(
+        "unsupported",
+        `${source.name}: a .json file is read whole, and this one is longer than ${longestJson} characters; ` +
+          "write it as .jsonl, a record a line",
+      );
+  }
+  const list = parsedJson(text, source.name);
+  if (!Array.isArray(list))
+    throw new CriaError("bad-file", `${source.name}: expected a list of records, found ${typeof list}`);
+  for (const [index, value] of list.entries()) {
+    const where = `${source.name}, record ${index + 1}`;
+    yield { fields: objectOf(value, where), where };
   }
 }
 
-async function* csvRows(source: ByteSource): AsyncGenerator<DataRecord> {
-  const parser = parse({ columns: true, info: true, bom: true, skip_empty_lines: true });
-  const feed = async (): Promise<void> => {
-    for await (const piece of textOf(source))
-      if (!parser.write(piece)) await new Promise((resolve) => parser.once("drain", resolve));
-    parser.end();
-  };
-  const feeding = feed().catch((error: unknown) => parser.destroy(error as Error));
-  try {
-    for await (const { record, info } of parser as AsyncIterable<{
-      record: Record<string, unknown>;
-      info: Info;
-    }>)
-      yield { fields: record, where: `${source.name}, line ${info.lines}` };
-    await feeding;
-  } catch (cause) {
-    if (cause instanceof CriaError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CriaError("bad-file", `${source.name}: broken CSV: ${reason}`, { cause });
-  }
-}
-
-/** Rows of a group at a time. */
-const PARQUET_ROWS = 4096;
-
-async function* parquetRows(source: ByteSource): AsyncGenerator<DataRecord> {
-  const file = {
-    byteLength: source.byteLength,
-    slice: async (start: number, end: number = source.byteLength): Promise<ArrayBuffer> => {
-      const bytes = await source.read(start, end - start);
-      return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
-    },
-  };
-  try {
-    const metadata = await parquetMetadataAsync(file);
-    const count = Number(metadata.num_rows);
-    for (let first = 0; first < count; first += PARQUET_ROWS) {
-      const range = { rowStart: first, rowEnd: Math.min(count, first + PARQUET_ROWS) };
-      const rows = await parquetReadObjects({ file, metadata, compressors, ...range });
-      for (const [index, row] of rows.entries()) {
-        const where = `${source.name}, row ${first + index + 1}`;
-        yield { fields: asObject(row, where), where };
-      }
+async function* csvRecords(source: ByteSource, delimiter: string): AsyncIterable<DataRecord> {
+  let names: readonly string[] | undefined;
+  let pending = "";
+  let line = 0;
+  let firstLine = 1;
+  for await (const text of parts(source, "\n")) {
+    line++;
+    if (pending === "") firstLine = line;
+    pending += `${text}\n`;
+    // Inside quotes a line end belongs to the field.
+    if (quoteCount(pending) % 2 === 1) {
+      if (pending.length > longestRecord) throw unclosed(source.name, firstLine);
+      continue;
     }
+    const row = pending;
+    pending = "";
+    if (row.trim() === "") continue;
+    const where = `${source.name}, line ${firstLine}`;
+    const cells = csvCells(row, delimiter, where);
+    if (!names) {
+      names = cells;
+      continue;
+    }
+    if (cells.length !== names.length)
+      throw new CriaError(
+        "bad-file",
+        `${where}: broken CSV: expected ${names.length} cells, found ${cells.length}`,
+      );
+    yield { fields: Object.fromEntries(names.map((name, index) => [name, cells[index]])), where };
+  }
+  if (pending !== "") throw unclosed(source.name, firstLine);
+}
+
+function unclosed(name: string, line: number): CriaError {
+  return new CriaError("bad-file", `${name}, line ${line}: broken CSV: a quoted cell has no end`);
+}
+
+function quoteCount(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf('"'); at >= 0; at = text.indexOf('"', at + 1)) count++;
+  return count;
+}
+
+function csvCells(row: string, delimiter: string, where: string): string[] {
+  try {
+    return (parseCsv(row, { delimiter }) as string[][])[0] ?? [];
   } catch (cause) {
-    if (cause instanceof CriaError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CriaError("bad-file", `${source.name}: broken Parquet: ${reason}`, { cause });
+    throw new CriaError("bad-file", `${where}: broken CSV: ${reason}`, { cause });
   }
 }
 
-function parseJson(text: string, where: string): unknown {
+/** The text of a file between separators; with `cutAt`, what is longer is cut at a line end. */
+async function* parts(source: ByteSource, separator: string, cutAt?: number): AsyncIterable<string> {
+  let rest = "";
+  let searched = 0;
+  for await (const chunk of textChunks(source)) {
+    rest += chunk;
+    let start = 0;
+    for (;;) {
+      const end = separator === "" ? -1 : rest.indexOf(separator, Math.max(start, searched));
+      if (end < 0) break;
+      yield rest.slice(start, end);
+      start = end + separator.length;
+    }
+    rest = rest.slice(start);
+    // A separator may be cut by the end of the chunk.
+    searched = Math.max(0, rest.length - separator.length);
+    if (rest.length <= longestRecord * (cutAt === undefined ? 8 : 1)) continue;
+    if (cutAt === undefined)
+      throw new CriaError(
+        "bad-file",
+        `${source.name}: a line of more than ${8 * longestRecord} characters; is it the right format?`,
+      );
+    while (rest.length > cutAt) {
+      const at = rest.lastIndexOf("\n", cutAt) + 1 || cutAt;
+      yield rest.slice(0, at);
+      rest = rest.slice(at);
+    }
+    searched = 0;
+  }
+  if (rest !== "") yield rest;
+}
+
+function parsedJson(text: string, where: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new CriaError("bad-file", `${where}: not valid JSON: ${(cause as Error).message}`, { cause });
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new CriaError("bad-file", `${where}: not valid JSON: ${reason}`, { cause });
   }
 }
 
-function asObject(value: unknown, where: string): Record<string, unknown> {
+function objectOf(value: unknown, where: string): Record<string, unknown> {
   if (typeof value === "object" && value !== null && !Array.isArray(value))
     return value as Record<string, unknown>;
-  throw new CriaError("bad-file", `${where}: expected an object with named fields`);
+  throw new CriaError(
+    "bad-file",
+    `${where}: expected an object, found ${Array.isArray(value) ? "a list" : typeof value}`,
+  );
 }
