@@ -5,12 +5,20 @@
  */
 import { type Endpoint, get, post } from "./endpoint.ts";
 import { ollamaChat, ollamaGenerate } from "./ollama/chat.ts";
+import { ollamaEmbed, ollamaEmbeddings } from "./ollama/embed.ts";
 import { ollamaProcesses, ollamaShow, ollamaTags, ollamaVersion } from "./ollama/lists.ts";
-import { ollamaChatRequest, ollamaGenerateRequest, ollamaShowRequest } from "./ollama/requests.ts";
+import {
+  ollamaChatRequest,
+  ollamaEmbeddingsRequest,
+  ollamaEmbedRequest,
+  ollamaGenerateRequest,
+  ollamaShowRequest,
+} from "./ollama/requests.ts";
 import { chatCompletions } from "./openai/chat-completions.ts";
 import { completions } from "./openai/completions.ts";
+import { embeddings } from "./openai/embeddings.ts";
 import { describeModel, listModels } from "./openai/models.ts";
-import { chatRequest, completionRequest } from "./openai/requests.ts";
+import { chatRequest, completionRequest, embeddingRequest } from "./openai/requests.ts";
 import {
   applyTemplate,
   applyTemplateRequest,
@@ -26,6 +34,9 @@ export const endpoints: readonly Endpoint[] = [
   ),
   post("/v1/completions", "OpenAI", "Continue texts.", completionRequest, (context, call) =>
     completions(context, call.request, call.body),
+  ),
+  post("/v1/embeddings", "OpenAI", "Turn texts into vectors.", embeddingRequest, (context, call) =>
+    embeddings(context, call.request, call.body),
   ),
   get("/v1/models", "OpenAI", "List the models.", (context) => Response.json(listModels(context))),
   get("/v1/models/:id{.+}", "OpenAI", "Describe a model.", (context, { params }) =>
@@ -52,8 +63,11 @@ export const endpoints: readonly Endpoint[] = [
     }),
     open: true,
   },
-  get("/metrics", "Server", "Counts and times for Prometheus.", async ({ metrics }) => {
-    return new Response(await metrics.text({}), { headers: { "content-type": metrics.contentType } });
+  get("/metrics", "Server", "Counts and times for Prometheus.", async ({ metrics, model }) => {
+    const { waiting, usedPages, pageCount } = model().statistics;
+    return new Response(await metrics.text({ waiting, cacheUsage: usedPages / pageCount }), {
+      headers: { "content-type": metrics.contentType },
+    });
   }),
   post("/api/chat", "Ollama", "Answer in a conversation.", ollamaChatRequest, (context, call) =>
     ollamaChat(context, call.request, call.body),
@@ -64,6 +78,12 @@ export const endpoints: readonly Endpoint[] = [
   get("/api/tags", "Ollama", "List the models.", async (context) => Response.json(await ollamaTags(context))),
   get("/api/ps", "Ollama", "List the loaded models.", async (context) =>
     Response.json(await ollamaProcesses(context)),
+  ),
+  post("/api/embed", "Ollama", "Turn texts into vectors.", ollamaEmbedRequest, (context, call) =>
+    ollamaEmbed(context, call.request, call.body),
+  ),
+  post("/api/embeddings", "Ollama", "Turn a text into a vector.", ollamaEmbeddingsRequest, (context, call) =>
+    ollamaEmbeddings(context, call.request, call.body),
   ),
   post("/api/show", "Ollama", "Describe a model.", ollamaShowRequest, (context, { body }) =>
     Response.json(ollamaShow(context, body.model ?? body.name)),

@@ -35,11 +35,11 @@ export async function loadTiny(options: TinyModelOptions = {}): Promise<Model> {
   folders.push(folder);
   const path = join(folder, "tiny.gguf");
   await writeTinyModel(path, { contextLength: 512, ...options });
-  return load(path, { threads: 1 });
+  return load(path, { threads: 1, sequences: 4 });
 }
 
 export async function start({ tiny, path, ...options }: StartOptions = {}): Promise<Started> {
-  const model = path === undefined ? await loadTiny(tiny) : await load(path, { threads: 1 });
+  const model = path === undefined ? await loadTiny(tiny) : await load(path, { threads: 1, sequences: 4 });
   const errors: unknown[] = [];
   const server = createServer({ model, onError: (error) => errors.push(error), ...options });
   const listener: Listener = await listen(server, { port: 0 });
