@@ -20,7 +20,8 @@ import type { Schedule } from "./schedule.ts";
 interface SharedRecipe {
   readonly name: string;
   readonly output: string;
-  readonly data: readonly { readonly path: string; readonly weight: number }[];
+  readonly data: readonly DataSettings[];
+  readonly long?: "cut" | "skip" | "refuse" | undefined;
   readonly validation: number;
   readonly batch: {
     readonly windows: number;
@@ -39,6 +40,13 @@ interface SharedRecipe {
   readonly type: "f32" | "f16" | "bf16" | "q8_0" | "q4_0";
   readonly card?: CardSettings | undefined;
   readonly chatTemplate?: string | undefined;
+}
+
+export interface DataSettings {
+  readonly path: string;
+  readonly weight: number;
+  readonly separator?: string | undefined;
+  readonly pair?: string | undefined;
 }
 
 export interface SampleSettings {
@@ -116,6 +124,10 @@ const source = z.strictObject({
   path: z.string(),
   /** Share of the batches' windows relative to the other sources. */
   weight: positive.default(1),
+  /** Between the documents of a text file; default `<|endoftext|>`. */
+  separator: z.string().optional(),
+  /** Between prompt and answer, where a text file holds such documents. */
+  pair: z.string().min(1).optional(),
 });
 
 const batch = z.strictObject({
@@ -161,6 +173,8 @@ const shared = {
   data: z.array(source).min(1),
   /** Share of the documents that is held out. */
   validation: share.default(0.01),
+  /** What becomes of documents that are longer than a window; default: they are cut. */
+  long: z.enum(["cut", "skip", "refuse"]).optional(),
   batch: z.prefault(batch, {}),
   steps: count,
   schedule,

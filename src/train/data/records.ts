@@ -26,9 +26,9 @@ export interface DataRecord {
 /** How plain text is cut into documents. */
 export interface TextFormat {
   /** Between documents. Default `<|endoftext|>`; "" takes a file as one document. */
-  readonly separator?: string;
+  readonly separator?: string | undefined;
   /** Documents are `prompt` + this + `answer`, such as `<start>`. Default: they are text. */
-  readonly pair?: string;
+  readonly pair?: string | undefined;
 }
 
 export interface ReadOptions {

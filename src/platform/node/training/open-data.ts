@@ -36,11 +36,12 @@ export interface OpenedData {
 export async function openRunData(recipe: Recipe, parts: Parts): Promise<OpenedData> {
   const fingerprints: string[] = [];
   const sources: DatasetSource[] = [];
-  for (const { path, weight } of recipe.data) {
+  for (const { path, weight, ...text } of recipe.data) {
     if (!(await nodeFiles.exists(path))) throw new CriaError("not-found", `${path}: no such data file`);
     const fingerprint = createHash("sha256")
       .update(parts.encoding)
       .update(await hashFiles([path]))
+      .update(Object.keys(text).length > 0 ? JSON.stringify(text) : "")
       .digest("hex");
     fingerprints.push(fingerprint);
     const cache = await openTokenCache(
@@ -51,19 +52,25 @@ export async function openRunData(recipe: Recipe, parts: Parts): Promise<OpenedD
         tokenizer: parts.tokenizer,
         chatFormat: parts.chatFormat,
         fingerprint,
+        text,
         ...(parts.signal ? { signal: parts.signal } : {}),
         onProgress: (documents) => parts.say(`${path}: ${documents} documents tokenized`),
       },
     );
     sources.push({ cache, weight });
+    const { count, first } = cache.skipped;
+    if (count > 0) parts.say(`${path}: ${count} records left out (${first})`);
   }
   const dataset = createDataset(sources, {
     seed: recipe.seed,
     validation: recipe.validation,
     rows: recipe.batch.windows,
     length: parts.length,
+    long: recipe.long,
   });
-  const longer = dataset.tooLong > 0 ? `, ${dataset.tooLong} longer than a window left out` : "";
+  const longer =
+    (dataset.tooLong > 0 ? `, ${dataset.tooLong} longer than a window left out` : "") +
+    (dataset.cut > 0 ? `, ${dataset.cut} longer than a window cut` : "");
   return {
     batches: dataset,
     fingerprint: fingerprints.join(),

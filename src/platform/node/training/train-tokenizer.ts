@@ -34,6 +34,7 @@ async function* textsOf(paths: readonly string[]): AsyncGenerator<string> {
   for (const path of paths)
     for await (const record of readRecords(path, nodeFiles)) {
       const example = exampleOf(record);
+      if (!example) continue;
       if (example.kind === "text") yield example.text;
       else {
         const messages =
