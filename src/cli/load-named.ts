@@ -16,7 +16,7 @@ export async function loadNamed(
   const downloading = new ProgressBar("Downloading");
   const loading = new ProgressBar("Loading");
   try {
-    return await load(source, {
+    const model = await load(source, {
       ...given({
         tokenizer: flags.tokenizer,
         chatTemplate: flags.chatTemplate,
@@ -31,6 +31,15 @@ export async function loadNamed(
       onDownload: ({ receivedBytes, totalBytes }) => downloading.update(receivedBytes, totalBytes),
       onProgress: ({ loadedBytes, totalBytes }) => loading.update(loadedBytes, totalBytes),
     });
+    try {
+      const names: string[] = [];
+      for (const path of flags.lora ?? []) names.push(await model.loadAdapter(path));
+      if (names.length > 0) await model.useAdapters(names.map((name) => ({ name })));
+      return model;
+    } catch (error) {
+      model.dispose();
+      throw error;
+    }
   } finally {
     downloading.end();
     loading.end();

@@ -22,6 +22,7 @@ export interface RunFlags extends ModelFlags {
   readonly ctxSize?: number;
   readonly threads?: number;
   readonly device?: "wasm" | "reference";
+  readonly lora?: readonly string[];
 }
 
 /** How answers are made. */
@@ -62,6 +63,11 @@ export function addRunOptions(command: Command): Command {
     new Option("-c, --ctx-size <tokens>", "positions for prompt and answer together; 0: the model's own")
       .env("LLAMA_ARG_CTX_SIZE")
       .argParser(integer(0)),
+  );
+  command.option(
+    "--lora <adapter>",
+    "answer with this adapter (a GGUF file or a PEFT folder); can be repeated",
+    collect,
   );
   return addDeviceOptions(command);
 }

@@ -8,15 +8,24 @@
  *
  * Flow: generate.ts, evaluate/ (ids) → Engine → logits → sampler or log-probabilities.
  */
+import type { AdapterContents } from "../model/adapter.ts";
 import { Cache, PAGE_LENGTH } from "../model/cache.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { allocateBuffers, type Buffers, bufferBytes, firstRows, forward } from "../model/llama.ts";
+import {
+  allocateBuffers,
+  type Buffers,
+  bufferBytes,
+  firstRows,
+  forward,
+  type PassAdapters,
+} from "../model/llama.ts";
 import type { LlamaWeights } from "../model/load.ts";
+import { type LoadedAdapter, loadAdapter } from "../model/load-adapter.ts";
 import { CriaError, throwIfAborted } from "../shared/errors.ts";
 import { Arena } from "../tensor/arena.ts";
 import type { Device, Plan } from "../tensor/device.ts";
 import { Step, type StepRow } from "../tensor/step.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { rowView, type Tensor } from "../tensor/tensor.ts";
 import { type Job, rowsOfStep, type Share } from "./scheduler.ts";
 
 /** Rows of logits that one step can give: a row of a 128k vocabulary takes half a megabyte. */
@@ -113,7 +122,10 @@ export class Engine {
   readonly #buffers: Buffers;
   readonly #step: Step;
   readonly #freeSequences: number[];
-  readonly #plans = new Map<number, Plan>();
+  /** By adapters, then by rows. */
+  readonly #plans = new Map<string, Map<number, Plan>>();
+  readonly #arenas: Arena[] = [];
+  #adapters: { readonly variant: string; readonly pass?: PassAdapters } = { variant: "" };
   readonly #jobs: Append[] = [];
   readonly #counts = { steps: 0, promptTokens: 0, cachedTokens: 0, decodedTokens: 0 };
   #looping = false;
@@ -147,6 +159,8 @@ export class Engine {
     const slot = this.#freeSequences.pop();
     if (slot === undefined) throw new CriaError("context-full", "all sequences of the engine are in use");
     const ids: number[] = [];
+    // Under which adapters the ids were processed.
+    let { variant } = this.#adapters;
     const truncate = (length: number): void => {
       ids.length = Math.min(ids.length, length);
       ids.length = this.#cache.release(slot, ids.length);
@@ -157,6 +171,8 @@ export class Engine {
         this.#assertUsable();
         // The last token is always processed: its logits are not kept.
         const most = Math.max(0, wanted.length - 1);
+        if (variant !== this.#adapters.variant) truncate(0);
+        variant = this.#adapters.variant;
         const own = Math.min(sharedLength(ids, wanted), most);
         const found = this.#cache.knownLength(wanted.slice(0, most));
         truncate(found > own ? own - (own % PAGE_LENGTH) : own);
@@ -177,9 +193,37 @@ export class Engine {
     };
   }
 
+  /**
+   * Answers with these adapters from now on; with none, as the base alone. Waits until no step is under way: what is
+   * being answered then goes on with other keys and values than it began with, so callers end it first.
+   */
+  async useAdapters(adapters: readonly LoadedAdapter[]): Promise<void> {
+    while (this.#jobs.length > 0) await nextTurn();
+    this.#assertUsable();
+    const variant = adapters.map(({ name, scale }) => `${name}*${scale}`).join("+");
+    this.#cache.useVariant(variant);
+    if (adapters.length === 0) {
+      this.#adapters = { variant };
+      return;
+    }
+    const rows = this.#device.prefillRows;
+    const rank = Math.max(...adapters.map((adapter) => adapter.rank));
+    const arena = new Arena(this.#device, Arena.bytesOf(rows, rank));
+    this.#arenas.push(arena);
+    // Plans hold on to addresses: those of an adapter that was loaded anew would be wrong.
+    this.#plans.delete(variant);
+    this.#adapters = { variant, pass: { list: adapters, low: arena.allocate(rows, rank) } };
+  }
+
   get statistics(): EngineStatistics {
     const { usedPages, pageCount } = this.#cache;
     return { ...this.#counts, running: this.#jobs.length, usedPages, pageCount };
+  }
+
+  /** Puts an adapter beside the weights; `useAdapters` then answers with it. */
+  loadAdapter(adapter: AdapterContents, scale = 1): Promise<LoadedAdapter> {
+    this.#assertUsable();
+    return loadAdapter(this.#device, adapter, scale);
   }
 
   dispose(): void {
@@ -188,6 +232,7 @@ export class Engine {
     for (const job of this.#jobs.splice(0)) job.fail(new CriaError("disposed", "the model was disposed"));
     this.#cache.dispose();
     this.#arena.dispose();
+    for (const arena of this.#arenas) arena.dispose();
     this.#step.dispose();
     this.#weights.dispose();
     this.#device.dispose();
@@ -323,7 +368,10 @@ export class Engine {
   }
 
   #planFor(tokens: number): Plan {
-    const known = this.#plans.get(tokens);
+    const { variant, pass: adapters } = this.#adapters;
+    const plans = this.#plans.get(variant) ?? new Map<number, Plan>();
+    this.#plans.set(variant, plans);
+    const known = plans.get(tokens);
     if (known) return known;
     const pass = {
       device: this.#device,
@@ -332,9 +380,10 @@ export class Engine {
       cache: this.#cache,
       step: this.#step,
       buffers: firstRows(this.#buffers, tokens, Math.min(tokens, outputCapacity(this.#device))),
+      ...(adapters ? { adapters: { ...adapters, low: rowView(adapters.low, 0, tokens) } } : {}),
     };
     const plan = this.#device.record(() => forward(pass));
-    this.#plans.set(tokens, plan);
+    plans.set(tokens, plan);
     return plan;
   }
 }

@@ -5,6 +5,7 @@
  */
 import type { FileSystem } from "../files/byte-source.ts";
 import { tensorBytes } from "../files/stored-tensor.ts";
+import { openAdapter } from "../model/adapter.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { loadWeights, type LoadOptions as WeightOptions } from "../model/load.ts";
@@ -74,6 +75,7 @@ export async function loadModel(
         tokenizer,
         chatFormat: () => chatFormat(options.chatTemplate ?? chatTemplate, tokenizer),
         hash: () => platform.hashFiles(file.paths),
+        openAdapter: (adapter) => openAdapter(adapter, config, platform.files),
       });
     } catch (error) {
       device.dispose();

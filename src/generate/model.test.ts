@@ -40,6 +40,7 @@ async function openModel(contextLength = 128, seed = 21): Promise<Model> {
     tokenizer,
     chatFormat: () => chatFormat(template, tokenizer),
     hash: async () => "",
+    openAdapter: async () => ({ name: "none", alpha: 1, matrices: new Map() }),
   });
 }
 

@@ -3,7 +3,9 @@
  *
  * Flow: load-model.ts (files → device) → Model → generate, chat, evaluate/.
  */
+import type { AdapterContents } from "../model/adapter.ts";
 import type { ModelConfig } from "../model/config.ts";
+import type { LoadedAdapter } from "../model/load-adapter.ts";
 import { CriaError, throwIfAborted } from "../shared/errors.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { ChatFormat } from "./chat-format/chat-format.ts";
@@ -43,6 +45,7 @@ export interface ModelParts {
   /** Makes the chat format when a chat begins; throws for a model without one. */
   readonly chatFormat: () => ChatFormat;
   readonly hash: () => Promise<string>;
+  readonly openAdapter: (path: string) => Promise<AdapterContents>;
 }
 
 export class Model {
@@ -55,6 +58,8 @@ export class Model {
   readonly #parts: ModelParts;
   /** Sequences that nobody uses, with what they hold: the next prompt may go on from it. */
   readonly #idle: Sequence[];
+  readonly #adapters = new Map<string, AdapterContents>();
+  readonly #active: LoadedAdapter[] = [];
   readonly #waiting: ((sequence: Sequence) => void)[] = [];
   #format: ChatFormat | undefined;
 
@@ -141,6 +146,54 @@ export class Model {
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<Float32Array[]> {
     return Promise.all(inputs.map((input) => this.#embedOne(this.promptOf(input).ids, options.signal)));
+  }
+
+  /**
+   * Loads a LoRA adapter (a GGUF file or a PEFT folder) to be used by its name.
+   *
+   * @throws {CriaError} "bad-file" or "unsupported" for one that does not fit the model; "bad-input" for a name that is taken
+   */
+  async loadAdapter(path: string, options: { readonly name?: string } = {}): Promise<string> {
+    const contents = await this.#parts.openAdapter(path);
+    const name = options.name ?? contents.name;
+    if (this.#adapters.has(name)) throw new CriaError("bad-input", `an adapter ${name} is loaded already`);
+    this.#adapters.set(name, { ...contents, name });
+    return name;
+  }
+
+  /** Names of the loaded adapters. */
+  get adapters(): readonly string[] {
+    return [...this.#adapters.keys()];
+  }
+
+  /**
+   * Answers with these adapters from now on, each with a factor for its effect; with an empty list as the base alone.
+   * Waits for the answers that are being made.
+   *
+   * @throws {CriaError} "not-found" for a name that is not loaded
+   */
+  async useAdapters(list: readonly { readonly name: string; readonly scale?: number }[]): Promise<void> {
+    const held: Sequence[] = [];
+    try {
+      // All sequences: then nobody is in the midst of an answer.
+      while (held.length < this.#parts.engine.sequenceCapacity) held.push(await this.#acquire([], undefined));
+      const { engine } = this.#parts;
+      const loaded: LoadedAdapter[] = [];
+      for (const { name, scale = 1 } of list) {
+        const contents = this.#adapters.get(name);
+        if (!contents)
+          throw new CriaError(
+            "not-found",
+            `no adapter ${name} is loaded; there are: ${this.adapters.join(", ") || "none"}`,
+          );
+        loaded.push(await engine.loadAdapter(contents, scale));
+      }
+      await engine.useAdapters(loaded);
+      for (const adapter of this.#active.splice(0)) adapter.dispose();
+      this.#active.push(...loaded);
+    } finally {
+      for (const sequence of held) this.#release(sequence);
+    }
   }
 
   /** Counts since the model was loaded, and what is going on. */

@@ -36,7 +36,7 @@ interface Page {
   serial: number;
 }
 
-/** What the first page of a text follows. */
+/** What the first page of a text follows; those of other adapters follow other numbers, below it. */
 const ROOT = 0;
 
 export class Cache {
@@ -51,6 +51,8 @@ export class Cache {
   readonly #kept = new Set<number>();
   readonly #byKey = new Map<string, number>();
   #serials = ROOT;
+  readonly #roots = new Map<string, number>([["", ROOT]]);
+  #root = ROOT;
   readonly #pagesOf = new Map<number, number[]>();
 
   /** Room for `pageCount` · PAGE_LENGTH tokens, of all sequences together. */
@@ -128,7 +130,7 @@ export class Cache {
 
   /** How many tokens of `ids` lie in known pages, a multiple of PAGE_LENGTH. */
   knownLength(ids: readonly number[]): number {
-    let serial = ROOT;
+    let serial = this.#root;
     let length = 0;
     while (length + PAGE_LENGTH <= ids.length) {
       const found = this.#byKey.get(keyOf(serial, ids, length));
@@ -176,6 +178,13 @@ export class Cache {
     return kept;
   }
 
+  /** From now on pages are found and made known among those of `variant`: other adapters give other keys and values. */
+  useVariant(variant: string): void {
+    const root = this.#roots.get(variant) ?? ROOT - this.#roots.size;
+    this.#roots.set(variant, root);
+    this.#root = root;
+  }
+
   dispose(): void {
     for (const memory of this.#memories) this.#device.free(memory);
   }
@@ -207,7 +216,7 @@ export class Cache {
 
   /** The serial of the known page that ends at `length` tokens, a multiple of PAGE_LENGTH; undefined when it is gone. */
   #serialAt(ids: readonly number[], length: number): number | undefined {
-    let serial = ROOT;
+    let serial = this.#root;
     for (let first = 0; first < length; first += PAGE_LENGTH) {
       const page = this.#byKey.get(keyOf(serial, ids, first));
       if (page === undefined) return undefined;

@@ -29,7 +29,7 @@ export interface DropoutArgs {
 }
 
 /** 32 bits from three numbers; whole-number arithmetic only, so every device has the same. */
-export function dropoutHash(seed: number, salt: number, index: number): number {
+function dropoutHash(seed: number, salt: number, index: number): number {
   let state = Math.imul(seed ^ Math.imul(salt, 0x9e3779b1), 747796405) + Math.imul(index, 0x85ebca6b);
   state = Math.imul(((state >>> ((state >>> 28) + 4)) ^ state) >>> 0, 277803737);
   return ((state >>> 22) ^ state) >>> 0;

@@ -62,7 +62,7 @@ export async function saveCheckpoint(
 }
 
 /** Steps that have a whole checkpoint, ascending. */
-export async function stepsIn({ files, folder }: CheckpointPlace): Promise<number[]> {
+async function stepsIn({ files, folder }: CheckpointPlace): Promise<number[]> {
   const names = new Set((await files.list(folder)) ?? []);
   return [...names].flatMap((name) => {
     const step = /^step-(\d+)\.json$/.exec(name)?.[1];

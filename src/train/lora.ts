@@ -38,7 +38,7 @@ export function targetShape(config: ModelConfig, target: AdapterTarget): { input
 }
 
 /** Name of a matrix's A or B: that of its weight in a GGUF adapter, `blk.0.attn_q.weight.lora_a`. */
-export function adapterName(layer: number, target: AdapterTarget, part: "a" | "b"): string {
+function adapterName(layer: number, target: AdapterTarget, part: "a" | "b"): string {
   return `blk.${layer}.${target}.weight.lora_${part}`;
 }
 
