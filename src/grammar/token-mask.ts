@@ -7,8 +7,8 @@
  *
  *   mask(configuration) = ⋃ over its places (kept bits ∪ tokens below its leaving nodes that fit the true stack)
  *
- * Counters are part of what is kept, but only up to the length of the longest token: one token cannot tell 500 rounds
- * left from 400.
+ * Counters are part of what is kept, but only up to a few rounds: a token of 16 bytes cannot tell 500 rounds left from
+ * 400. The few longer tokens are checked at run time where that matters.
  *
  * Flow: token-trie.ts, machine.ts → TokenMasks → token-constraint.ts.
  * Source: Dong et al. 2024, arXiv 2411.15100.
@@ -24,6 +24,8 @@ interface LocalMask {
 
 /** With more places than this, one walk with the true stacks is cheaper than one for each. */
 const localPlaceLimit = 16;
+/** Rounds left that are told apart. */
+const roundLimit = 16;
 /** Counters of nested repetitions that are told apart; what lies deeper counts as unknown stack. */
 const counterLimit = 2;
 const keptBytes = 32 << 20;
@@ -96,10 +98,13 @@ export class TokenMasks {
   #walk(start: Configuration, from: number, to: number, depth: number, bits: Uint32Array): void {
     const { bytes, depths, skip, tokens, tokenStart } = this.#trie;
     const machine = this.#machine;
+    const { classOfByte } = machine.automaton;
     const path = this.#path;
     path[depth - 1] = start;
     for (let node = from; node < to; ) {
-      const next = machine.step(path[depths[node] - 1], bytes[node]);
+      const before = path[depths[node] - 1];
+      const known = before.next[classOfByte[bytes[node]]];
+      const next = known === undefined ? machine.step(before, bytes[node]) : known;
       if (!next) {
         node = skip[node];
         continue;
@@ -112,41 +117,50 @@ export class TokenMasks {
   }
 
   #localOf({ state, frame }: Place): LocalMask {
-    const most = this.#trie.longest + 1;
+    // One more than a token can use up, so that the last round of a long token is not taken for the last of all.
+    const most = roundLimit + 1;
     const counters: Counter[] = [];
     let key = `${state}`;
+    let isClipped = false;
     for (
       let at = frame;
       at.call && at.call.max > 1 && counters.length < counterLimit && at.parent;
       at = at.parent
     ) {
+      const { call, minLeft, maxLeft } = at;
+      isClipped ||= minLeft > most || (maxLeft > most && maxLeft !== Number.POSITIVE_INFINITY);
       const counter = {
-        call: at.call,
-        minLeft: Math.min(at.minLeft, most),
-        maxLeft: Math.min(at.maxLeft, most),
+        call,
+        minLeft: Math.min(minLeft, most),
+        maxLeft: maxLeft === Number.POSITIVE_INFINITY ? maxLeft : Math.min(maxLeft, most),
       };
       counters.push(counter);
-      key += `,${counter.call.index}:${counter.minLeft}:${counter.maxLeft}`;
+      key += `,${call.index}:${counter.minLeft}:${counter.maxLeft}`;
     }
+    if (isClipped) key += "+";
     let local = this.#local.get(key);
     if (!local) {
       if (this.#local.size >= this.#keptLimit) this.#local.clear();
-      local = this.#makeLocal(state, counters);
+      local = this.#makeLocal(state, counters, isClipped ? roundLimit : Number.POSITIVE_INFINITY);
       this.#local.set(key, local);
     }
     return local;
   }
 
-  #makeLocal(state: number, counters: readonly Counter[]): LocalMask {
+  /** Tokens of more than `depthLimit` bytes are left to the true stack. */
+  #makeLocal(state: number, counters: readonly Counter[], depthLimit: number): LocalMask {
     const { bytes, depths, skip, tokens, tokenStart, nodeCount } = this.#trie;
     const machine = this.#machine;
+    const { classOfByte } = machine.automaton;
     const path = this.#path;
     const bits = new Uint32Array(this.#wordCount);
     const leaving: number[] = [];
     let leavingEnd = 0;
     path[0] = machine.startAt(state, counters);
     for (let node = 0; node < nodeCount; ) {
-      const next = machine.step(path[depths[node] - 1], bytes[node]);
+      const before = path[depths[node] - 1];
+      const known = before.next[classOfByte[bytes[node]]];
+      const next = known === undefined ? machine.step(before, bytes[node]) : known;
       if (!next) {
         node = skip[node];
         continue;
@@ -154,11 +168,12 @@ export class TokenMasks {
       path[depths[node]] = next;
       for (let i = tokenStart[node]; i < tokenStart[node + 1]; i++)
         bits[tokens[i] >> 5] |= 1 << (tokens[i] & 31);
-      if (next.leaves && node >= leavingEnd && skip[node] > node + 1) {
+      const isDeep = depths[node] >= depthLimit;
+      if ((next.leaves || isDeep) && node >= leavingEnd && skip[node] > node + 1) {
         leaving.push(node);
         leavingEnd = skip[node];
       }
-      node = next.places.length === 0 ? skip[node] : node + 1;
+      node = next.places.length === 0 || isDeep ? skip[node] : node + 1;
     }
     return { bits, leaving };
   }
