@@ -30,14 +30,22 @@ const kept = new WeakMap<Tokenizer, Map<string, Constraint>>();
 
 /** @throws {RequestError} 400 that names the field, for a schema or grammar that cannot be met, or for two of them. */
 export function constraintOf(model: Model, fields: GenerationFields): Constraint | undefined {
-  const asked = structuresOf(fields);
-  if (asked.length === 0) return undefined;
-  const [[param, structure]] = asked;
-  if (asked.length > 1)
-    throw new RequestError(400, `${asked[1][0]}: ${param} already says what the answer must be`, {
-      param: asked[1][0],
+  const asked = structureOf(fields);
+  return asked && compile(model, asked.structure, asked.param);
+}
+
+/** What the request says the answer must be, and in which field. @throws {RequestError} 400 for two of them. */
+export function structureOf(
+  fields: GenerationFields,
+): { readonly param: string; readonly structure: Structure } | undefined {
+  const [first, second] = structuresOf(fields);
+  if (!first) return undefined;
+  const [param, structure] = first;
+  if (second)
+    throw new RequestError(400, `${second[0]}: ${param} already says what the answer must be`, {
+      param: second[0],
     });
-  return compile(model, structure, param);
+  return { param, structure };
 }
 
 /** @throws {RequestError} 400 that names `param`. */

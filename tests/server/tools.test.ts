@@ -279,6 +279,38 @@ it("keeps answers to a JSON schema, in every way to ask for one", async () => {
   expect(grammar.choices[0].message.content).toMatch(/^(left|right)$/);
 });
 
+it("lets an answer under a schema be a call instead, where tools may be called", async () => {
+  const client = openai(await serve());
+  const call = new Ajv().compile(parameters);
+  const answer = new Ajv().compile(schema);
+  let calls = 0;
+  for (let seed = 0; seed < 12; seed++) {
+    const { choices } = (await client.chat.completions.create({
+      model: "Tiny",
+      messages,
+      tools: [weather],
+      max_tokens: 200,
+      temperature: 1,
+      top_p: 1,
+      seed,
+      response_format: { type: "json_schema", json_schema: { name: "mood", schema } },
+      top_k: 0,
+      min_p: 0,
+    } as never)) as OpenAI.ChatCompletion;
+    const [{ message }] = choices;
+    const [made] = message.tool_calls ?? [];
+    if (made?.type === "function") {
+      calls++;
+      expect(call(JSON.parse(made.function.arguments)), made.function.arguments).toBe(true);
+    } else expect(answer(JSON.parse(message.content ?? "")), message.content ?? "").toBe(true);
+  }
+  expect(calls).toBeGreaterThan(0);
+  expect(calls).toBeLessThan(12);
+  await expect(
+    client.chat.completions.create({ model: "Tiny", messages, tools: [weather], guided_regex: "a" } as never),
+  ).rejects.toMatchObject({ status: 400, param: "guided_regex" });
+});
+
 it("refuses schemas and grammars that it cannot keep, before anything is made", async () => {
   const client = openai(await serve());
   const refused = (extra: object) =>

@@ -16,7 +16,8 @@ import type { ServerContext } from "../context.ts";
 import { renderConversation } from "../conversation.ts";
 import { jsonLines, streamResponse } from "../http/stream.ts";
 import { type ChatLogprob, chatLogprob, type ScoredToken } from "../openai/logprobs.ts";
-import { constraintOf } from "../structure.ts";
+import type { ToolDefinition } from "../openai/requests.ts";
+import { toolPlan } from "../tools/tool-plan.ts";
 import {
   type OllamaChatRequest,
   type OllamaGenerateRequest,
@@ -57,12 +58,7 @@ export async function ollamaChat(
   };
   if (messages.length === 0) return emptyAnswer(body, shape);
   const prompt = renderConversation(model, { messages: messages.map(messageOf), tools });
-  return respond(context, request, body, {
-    model,
-    prompt,
-    shape,
-    toolNames: tools.map((tool) => tool.function.name),
-  });
+  return respond(context, request, body, { model, prompt, shape, tools });
 }
 
 export async function ollamaGenerate(
@@ -78,7 +74,7 @@ export async function ollamaGenerate(
   };
   if (text === "") return emptyAnswer(body, shape);
   const prompt = generatePrompt(model, body, text);
-  return respond(context, request, body, { model, prompt, shape, toolNames: [] });
+  return respond(context, request, body, { model, prompt, shape, tools: [] });
 }
 
 /** A chat with one message where the model has a chat template and `raw` does not forbid it. */
@@ -123,31 +119,33 @@ interface Job {
   readonly model: Model;
   readonly prompt: PromptText;
   readonly shape: Shape;
-  readonly toolNames: readonly string[];
+  readonly tools: readonly ToolDefinition[];
 }
 
 async function respond(
   context: ServerContext,
   request: Request,
   body: OllamaChatRequest | OllamaGenerateRequest,
-  { model, prompt, shape, toolNames }: Job,
+  { model, prompt, shape, tools }: Job,
 ): Promise<Response> {
   const { format } = body;
-  const constraint =
-    format === undefined || format === ""
-      ? undefined
-      : constraintOf(model, {
+  const plan = toolPlan(model, {
+    tools,
+    ...(format === undefined || format === ""
+      ? {}
+      : {
           response_format:
             format === "json" ? { type: "json_object" } : { type: "json_schema", schema: format },
-        });
+        }),
+  });
   const scope = requestScope(context, request);
   const started = performance.now();
   const pieces = chatPieces(context, {
     model,
     prompt,
     options: { ...ollamaSampling(body), signal: scope.signal },
-    toolNames: constraint ? [] : toolNames,
-    ...(constraint ? { constraint } : {}),
+    toolNames: plan.names,
+    ...(plan.constraint ? { constraint: plan.constraint } : {}),
   });
   const wantsLogprobs = body.logprobs === true;
   const lines = answerLines(pieces, model, wantsLogprobs);

@@ -13,7 +13,6 @@ import { conversationOf, renderConversation } from "../conversation.ts";
 import { RequestError } from "../http/errors.ts";
 import { serverSentEvents, streamResponse } from "../http/stream.ts";
 import { merge } from "../merge.ts";
-import { constraintOf } from "../structure.ts";
 import { toolPlan } from "../tools/tool-plan.ts";
 import { samplingOf } from "./fields.ts";
 import { type ChatLogprob, chatLogprob, type ScoredToken } from "./logprobs.ts";
@@ -39,12 +38,6 @@ export async function chatCompletions(
   if (body.top_logprobs !== undefined && !body.logprobs)
     throw new RequestError(400, "top_logprobs: needs logprobs: true", { param: "top_logprobs" });
   const tools = toolPlan(model, body);
-  const structure = constraintOf(model, body);
-  if (structure && tools.constraint)
-    throw new RequestError(400, "response_format: cannot be met by an answer that must call a tool", {
-      param: "response_format",
-    });
-  const constraint = tools.constraint ?? structure;
   const prompt = renderConversation(model, conversationOf(body));
   const scope = requestScope(context, request);
   const maxTokens = body.max_completion_tokens ?? body.max_tokens;
@@ -60,9 +53,8 @@ export async function chatCompletions(
           ...(body.logprobs ? { logProbabilities: body.top_logprobs ?? 0 } : {}),
           signal: scope.signal,
         },
-        // Under a schema the answer is that schema's, even if it looks like a call.
-        toolNames: structure ? [] : tools.names,
-        ...(constraint ? { constraint } : {}),
+        toolNames: tools.names,
+        ...(tools.constraint ? { constraint: tools.constraint } : {}),
       });
       const end = yield* mapped(pieces, (piece): Event => ({ index, piece }));
       yield { index, end };
