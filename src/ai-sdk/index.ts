@@ -7,18 +7,20 @@
 import type { EmbeddingModelV3, ImageModelV3, LanguageModelV3, ProviderV3 } from "@ai-sdk/provider";
 import { Model } from "../generate/model.ts";
 import { CriaError } from "../shared/errors.ts";
+import { criaEmbeddingModel } from "./embedding-model.ts";
 import { criaLanguageModel } from "./language-model.ts";
 
 export interface CriaProvider extends ProviderV3 {
   /** The model of this id; without one, the only or first model. */
   (modelId?: string): LanguageModelV3;
   languageModel(modelId?: string): LanguageModelV3;
+  embeddingModel(modelId?: string): EmbeddingModelV3;
 }
 
 /** Makes a provider of one loaded model, or of several by id. */
 export function createCria(models: Model | Readonly<Record<string, Model>>): CriaProvider {
   const byId = new Map(isModel(models) ? [[models.name, models]] : Object.entries(models));
-  const languageModel = (modelId?: string): LanguageModelV3 => {
+  const find = (modelId?: string): [Model, string] => {
     const id = modelId ?? byId.keys().next().value ?? "";
     const model = byId.get(id);
     if (!model)
@@ -26,16 +28,16 @@ export function createCria(models: Model | Readonly<Record<string, Model>>): Cri
         "not-found",
         `model ${JSON.stringify(id)}: there are ${[...byId.keys()].join(", ") || "none"}`,
       );
-    return criaLanguageModel(model, id);
+    return [model, id];
   };
-  const none = (kind: string) => (): never => {
-    throw new CriaError("unsupported", `${kind}: this provider has language models only`);
-  };
+  const languageModel = (modelId?: string) => criaLanguageModel(...find(modelId));
   return Object.assign((modelId?: string) => languageModel(modelId), {
     specificationVersion: "v3" as const,
     languageModel,
-    embeddingModel: none("embeddingModel") as (modelId: string) => EmbeddingModelV3,
-    imageModel: none("imageModel") as (modelId: string) => ImageModelV3,
+    embeddingModel: (modelId?: string) => criaEmbeddingModel(...find(modelId)),
+    imageModel: (modelId: string): ImageModelV3 => {
+      throw new CriaError("unsupported", `imageModel ${JSON.stringify(modelId)}: the models make text only`);
+    },
   });
 }
 

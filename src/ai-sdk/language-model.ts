@@ -17,6 +17,7 @@ import type {
 import type { Model } from "../generate/model.ts";
 import { type AnswerEnd, toolAnswer } from "../sdk/tool-answer.ts";
 import { CriaError } from "../shared/errors.ts";
+import { abortErrorOf } from "./abort.ts";
 import { constraintOf } from "./constraint.ts";
 import { functionsOf, generateOptionsOf, messagesOf } from "./prompt.ts";
 
@@ -184,9 +185,4 @@ function streamOf(
     },
     { highWaterMark: 0 },
   );
-}
-
-/** The AI SDK knows an abort by the signal's own reason. */
-function abortErrorOf(error: unknown, signal: AbortSignal | undefined): unknown {
-  return error instanceof CriaError && error.code === "aborted" && signal?.aborted ? signal.reason : error;
 }

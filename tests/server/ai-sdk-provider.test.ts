@@ -2,7 +2,18 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { generateObject, generateText, Output, stepCountIs, streamObject, streamText, tool } from "ai";
+import {
+  cosineSimilarity,
+  embed,
+  embedMany,
+  generateObject,
+  generateText,
+  Output,
+  stepCountIs,
+  streamObject,
+  streamText,
+  tool,
+} from "ai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { createCria } from "../../src/ai-sdk/index.ts";
@@ -248,10 +259,24 @@ describe("tools", () => {
   });
 });
 
+it("embeddings, the same as the model's own", async () => {
+  const model = createCria(real).embeddingModel();
+  const values = ["hello", "hello world", "a city"];
+  const { embeddings, usage } = await embedMany({ model, values });
+  expect(embeddings).toEqual((await real.embed(values)).map((vector) => Array.from(vector)));
+  expect(cosineSimilarity(embeddings[0], embeddings[0])).toBeCloseTo(1, 5);
+  expect(usage.tokens).toBe(values.reduce((sum, value) => sum + real.promptOf(value).ids.length, 0));
+  expect((await embed({ model, value: "a city" })).embedding).toEqual(embeddings[2]);
+  await expect(
+    embed({ model, value: "x", abortSignal: AbortSignal.abort(), maxRetries: 0 }),
+  ).rejects.toMatchObject({ name: "AbortError" });
+});
+
 it("models by id, and what there is not", () => {
   const cria = createCria({ small: real });
   expect(cria("small").modelId).toBe("small");
   expect(cria.languageModel().modelId).toBe("small");
   expect(() => cria("big")).toThrow(expect.objectContaining({ code: "not-found" }));
-  expect(() => cria.embeddingModel("small")).toThrow(expect.objectContaining({ code: "unsupported" }));
+  expect(() => cria.embeddingModel("big")).toThrow(expect.objectContaining({ code: "not-found" }));
+  expect(() => cria.imageModel("small")).toThrow(expect.objectContaining({ code: "unsupported" }));
 });
