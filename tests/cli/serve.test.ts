@@ -1,11 +1,11 @@
 /** `cria serve` as a process: what it prints, and how it ends. */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { writeTinyModel } from "../tiny-model.ts";
 
 let folder: string;
@@ -18,6 +18,12 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
+const children: ChildProcess[] = [];
+afterEach(() => {
+  // A test that failed in the midst leaves its server behind.
+  for (const child of children.splice(0)) child.kill("SIGKILL");
+});
+
 /** A running `cria serve` and its address. */
 async function serve(...more: string[]) {
   const program = join(import.meta.dirname, "..", "..", "src", "cli", "main.ts");
@@ -25,6 +31,7 @@ async function serve(...more: string[]) {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, CRIA_API_KEY: "" },
   });
+  children.push(child);
   let errors = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     errors += text;
