@@ -36,8 +36,13 @@ async function serve(...more: string[]) {
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     errors += text;
   });
-  const [url] = (await once(createInterface(child.stdout), "line")) as [string];
   const ended = once(child, "exit") as Promise<[number | null, string | null]>;
+  const failed = ended.then(([code]) => {
+    throw new Error(`cria serve ended with ${code}: ${errors}`);
+  });
+  const line = once(createInterface(child.stdout), "line") as Promise<[string]>;
+  const [url] = await Promise.race([line, failed]);
+  failed.catch(() => {});
   return { child, url, ended, errors: () => errors };
 }
 
