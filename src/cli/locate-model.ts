@@ -5,12 +5,12 @@
  */
 import type { FileSystem } from "../files/byte-source.ts";
 import { type HubName, parseModelName } from "../files/hub/name.ts";
+import { remoteFiles } from "../files/remote-files.ts";
 import { nodeFiles } from "../platform/node/file-system.ts";
 import { describeRepository, fileUrl, hubHttp } from "../platform/node/hub/api.ts";
 import { type HubSettings, hubSettings } from "../platform/node/hub/options.ts";
 import { cachedModel, filesOf, isFixed } from "../platform/node/hub/pull.ts";
 import { CriaError } from "../shared/errors.ts";
-import { remoteFiles } from "./remote-files.ts";
 
 export interface Location {
   /** A path or an address. */

@@ -35,6 +35,15 @@ describe("without relaxed SIMD", async () => {
   );
 });
 
+describe("without shared memory", async () => {
+  const alone = await createWasmDevice({ shared: false });
+  afterAll(() => alone.dispose());
+
+  it.each(allCases)("gives the same bits: $op: $name", async ({ op, name }) => {
+    expect(await runCase(alone, op, name)).toEqual(await runCase(device, op, name));
+  });
+});
+
 describe.each([1, 2, 4])("%i worker threads", async (threadCount) => {
   const threaded = await createWasmDevice({ startThread, threadCount, smallWork: 0 });
   afterAll(() => threaded.dispose());

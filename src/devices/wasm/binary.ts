@@ -31,14 +31,43 @@ export interface Binary {
 /**
  * The best binary for this machine; the plain one if relaxed SIMD is not wanted.
  *
- * @throws {CriaError} code "unsupported" without SIMD, threads or shared memory.
+ * @throws {CriaError} code "unsupported" without SIMD, or for `shared` without threads and shared memory.
  */
-export async function chooseBinary(withRelaxedSimd: boolean): Promise<Binary> {
-  const relaxed = withRelaxedSimd ? await probe("relaxed-simd", relaxedSimd) : undefined;
+export async function chooseBinary(withRelaxedSimd: boolean, shared: boolean): Promise<Binary> {
+  const relaxed = withRelaxedSimd ? await probe("relaxed-simd", relaxedSimd, shared) : undefined;
   if (relaxed) return relaxed;
-  const plain = await probe("simd", simd);
+  const plain = await probe("simd", simd, shared);
   if (plain) return plain;
-  throw new CriaError("unsupported", "this JavaScript engine has no WebAssembly SIMD with shared memory");
+  throw new CriaError(
+    "unsupported",
+    `this JavaScript engine has no WebAssembly SIMD${shared ? " with shared memory" : ""}`,
+  );
+}
+
+/**
+ * The one memory of a device. Threads need a shared one, which pages get only when they are isolated from other origins.
+ */
+export function createMemory(shared: boolean): WebAssembly.Memory {
+  return new WebAssembly.Memory({ initial: 1, maximum: 65536, shared });
+}
+
+/** `env`, `memory`, and that a memory is imported; the byte after it says that it has a maximum (1) and is shared (2). */
+const MEMORY_IMPORT: readonly number[] = [3, ...ascii("env"), 6, ...ascii("memory"), 2];
+const WITH_MAXIMUM = 1;
+
+function ascii(text: string): number[] {
+  return [...text].map((character) => character.charCodeAt(0));
+}
+
+/** The same module for a memory that is not shared: nothing but the declaration of its memory differs. */
+function withoutSharing(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const end = bytes.length - MEMORY_IMPORT.length;
+  for (let at = 0; at < end; at++) {
+    if (!MEMORY_IMPORT.every((byte, index) => bytes[at + index] === byte)) continue;
+    bytes[at + MEMORY_IMPORT.length] = WITH_MAXIMUM;
+    return bytes;
+  }
+  throw new Error("the module imports no memory");
 }
 
 /** Runs the module's own code in a memory, which its threads share. */
@@ -46,11 +75,11 @@ export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memo
   return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels;
 }
 
-async function probe(name: Binary["name"], base64: string): Promise<Binary | undefined> {
+async function probe(name: Binary["name"], base64: string, shared: boolean): Promise<Binary | undefined> {
   try {
     const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-    const module = await WebAssembly.compile(bytes);
-    const kernels = instantiate(module, new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true }));
+    const module = await WebAssembly.compile(shared ? bytes : withoutSharing(bytes));
+    const kernels = instantiate(module, createMemory(shared));
     const modes = exactModes(name, kernels);
     return modes.length === 0 ? undefined : { module, name, modes };
   } catch {

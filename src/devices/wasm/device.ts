@@ -28,6 +28,8 @@ export interface WasmDeviceOptions {
   readonly smallWork?: number;
   /** Whether relaxed SIMD may be used where it computes rightly. Default true. */
   readonly relaxedSimd?: boolean;
+  /** Use shared memory, which threads need. Default: where there is such a thing; without it all runs on the caller's thread. */
+  readonly shared?: boolean;
   /** How integer products are summed (kernels/codes.ts). Default: the fastest here, found by timing. */
   readonly mode?: number;
 }
@@ -75,19 +77,27 @@ class WasmPlan implements Plan {
  * @throws {CriaError} code "unsupported" where WebAssembly lacks SIMD, threads or shared memory.
  */
 export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise<Device> {
-  const { module, modes } = await chooseBinary(options.relaxedSimd ?? true);
+  const shared = options.shared ?? sharesMemory();
+  const { module, modes } = await chooseBinary(options.relaxedSimd ?? true, shared);
   await endings;
-  const heap = new Heap();
+  const heap = new Heap(shared);
   const control = heap.allocate(CONTROL_BYTES);
   const kernels = instantiate(module, heap.memory);
   const mode = options.mode ?? fastestMode(kernels, heap, control, modes);
   if (!modes.includes(mode))
     throw new CriaError("unsupported", `this processor cannot sum products in way ${mode}`);
   const { startThread, threadCount = 1, smallWork = 2_000_000 } = options;
-  const threads = startThread
-    ? workerThreads(startThread, threadCount, { module, memory: heap.memory, control })
-    : callerThread(kernels, control);
+  const threads =
+    startThread && shared
+      ? workerThreads(startThread, threadCount, { module, memory: heap.memory, control })
+      : callerThread(kernels, control);
   return new WasmDevice(heap, { kernels, mode, threads, smallWork });
+}
+
+/** Pages have shared memory only when they are isolated from other origins. */
+export function sharesMemory(): boolean {
+  const { crossOriginIsolated } = globalThis as { crossOriginIsolated?: boolean };
+  return typeof SharedArrayBuffer === "function" && crossOriginIsolated !== false;
 }
 
 interface Parts {

@@ -3,6 +3,7 @@
  * neighbours are joined. Allocations are few and large (weights, a cache, buffers), so a sorted list is enough.
  */
 import { CriaError } from "../../shared/errors.ts";
+import { createMemory } from "./binary.ts";
 
 /** Tensors start at multiples of this: a cache line. */
 const ALIGNMENT = 64;
@@ -23,24 +24,32 @@ interface Gap {
  */
 const spares: WeakRef<WebAssembly.Memory>[] = [];
 
-function takeMemory(): WebAssembly.Memory {
+function takeMemory(shared: boolean): WebAssembly.Memory {
+  // Memory of one thread is collected like anything else.
+  if (!shared) return createMemory(false);
   for (let spare = spares.pop(); spare; spare = spares.pop()) {
     const memory = spare.deref();
     if (memory) return memory;
   }
-  return new WebAssembly.Memory({ initial: 1, maximum: PAGES_MAXIMUM, shared: true });
+  return createMemory(true);
 }
 
 export class Heap {
-  readonly memory: WebAssembly.Memory = takeMemory();
+  readonly memory: WebAssembly.Memory;
+  readonly #shared: boolean;
   /** Free places in order; the first page holds the module's own constants. */
   readonly #gaps: Gap[] = [];
-  #end: number = this.memory.buffer.byteLength;
+  #end: number;
   /** Beyond this nothing was ever allocated from pages that came as zeros. */
-  #used: number = this.#end;
-  #bytes: Uint8Array<ArrayBufferLike> = new Uint8Array(this.memory.buffer);
+  #used: number;
+  #bytes: Uint8Array<ArrayBufferLike>;
 
-  constructor() {
+  constructor(shared = true) {
+    this.#shared = shared;
+    this.memory = takeMemory(shared);
+    this.#end = this.memory.buffer.byteLength;
+    this.#used = this.#end;
+    this.#bytes = new Uint8Array(this.memory.buffer);
     if (this.#end > PAGE) this.#gaps.push({ start: PAGE, end: this.#end });
   }
 
@@ -75,7 +84,7 @@ export class Heap {
 
   /** Gives the memory to the next heap. No thread may use it any more. */
   dispose(): void {
-    spares.push(new WeakRef(this.memory));
+    if (this.#shared) spares.push(new WeakRef(this.memory));
   }
 
   #grow(size: number): Gap {

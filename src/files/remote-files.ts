@@ -3,9 +3,10 @@
  *
  * Flow: `https://…` → remoteFiles → openTensorFile → inspect.
  */
-import type { ByteSource, FileSystem } from "../files/byte-source.ts";
-import { openUrl, type UrlOptions, type UrlSource } from "../files/url-source.ts";
+
 import { CriaError } from "../shared/errors.ts";
+import type { ByteSource, FileSystem } from "./byte-source.ts";
+import { openUrl, type UrlOptions, type UrlSource } from "./url-source.ts";
 
 export interface RemoteFiles extends FileSystem {
   /** How many bytes have come from the server so far. */

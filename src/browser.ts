@@ -1,0 +1,116 @@
+/**
+ * Cria for the browser: the same models as in Node, from an address, a file or the Hugging Face hub.
+ *
+ *   import { load } from "cria";
+ *   const model = await load("https://example.org/model.gguf");
+ *   for await (const piece of model.chat([{ role: "user", content: "Hello!" }])) output.append(piece);
+ *
+ * Threads need a page that is isolated from other origins: served with the headers
+ * Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp.
+ */
+import { createReferenceDevice } from "./devices/reference/device.ts";
+import { createWasmDevice, sharesMemory } from "./devices/wasm/device.ts";
+import type { FileSystem } from "./files/byte-source.ts";
+import { parseModelName } from "./files/hub/name.ts";
+import { remoteFiles } from "./files/remote-files.ts";
+import { type LoadModelOptions, loadModel } from "./generate/load-model.ts";
+import type { Model } from "./generate/model.ts";
+import { blobFiles } from "./platform/browser/blob-files.ts";
+import { storeModel } from "./platform/browser/model-store.ts";
+import { startThread, threadLimit } from "./platform/browser/threads.ts";
+import { CriaError } from "./shared/errors.ts";
+import type { Device } from "./tensor/device.ts";
+
+export type { ChatMessage } from "./generate/chat-format/messages.ts";
+export type { GeneratedToken, GenerateOptions, GenerationResult, Timings } from "./generate/generate.ts";
+export type { Generation } from "./generate/generation.ts";
+export type { ChatResult, Model, PromptOptions } from "./generate/model.ts";
+export type { SamplingOptions } from "./generate/sampler.ts";
+export { deleteModel, listModels, type StoredModel } from "./platform/browser/model-store.ts";
+export { CriaError, type CriaErrorCode } from "./shared/errors.ts";
+export type { Tokenizer } from "./tokenizer/tokenizer.ts";
+
+export interface LoadOptions extends LoadModelOptions {
+  /** Keep what is downloaded in the browser, for the next visit and without a network. Default true. */
+  readonly store?: boolean;
+  /** Told while a model is downloaded. */
+  readonly onDownload?: (progress: { readonly receivedBytes: number; readonly totalBytes: number }) => void;
+  /** Threads. Default: those of the machine, at most 8. */
+  readonly threads?: number;
+  /** Told once when the page lacks what makes it fast. */
+  readonly onNotice?: (message: string) => void;
+}
+
+const MOST_THREADS = 8;
+
+/**
+ * Loads a model from an address, from a file that a person chose, or by name from the hub: `hf:user/repo/file.gguf`.
+ *
+ * @throws {CriaError} whose message says what was expected, what came and where.
+ */
+export async function load(source: string | Blob, options: LoadOptions = {}): Promise<Model> {
+  const { path, files } = await filesOf(source, options);
+  return loadModel(
+    path,
+    { files, createDevice: () => createDevice(options), hashFiles: (paths) => hash(files, paths) },
+    options,
+  );
+}
+
+async function filesOf(
+  source: string | Blob,
+  options: LoadOptions,
+): Promise<{ path: string; files: FileSystem }> {
+  if (typeof source !== "string") {
+    const name = source instanceof File ? source.name : "model.gguf";
+    return { path: name, files: blobFiles(source, name) };
+  }
+  const url = addressOf(source);
+  if (options.store === false || !("storage" in navigator))
+    return { path: url, files: remoteFiles(options.signal ? { signal: options.signal } : {}) };
+  const file = await storeModel(url, {
+    ...(options.signal ? { signal: options.signal } : {}),
+    ...(options.onDownload ? { onProgress: options.onDownload } : {}),
+  });
+  const name = new URL(url).pathname.split("/").at(-1) ?? "model.gguf";
+  return { path: name, files: blobFiles(file, name) };
+}
+
+/** The address that a name stands for. */
+function addressOf(source: string): string {
+  if (!source.startsWith("hf:")) return new URL(source, globalThis.location?.href).href;
+  const name = parseModelName(source);
+  if (name.kind !== "hub" || name.file === undefined)
+    throw new CriaError("bad-input", `${source}: in a browser name the file too, as hf:user/repo/file.gguf`);
+  return `https://huggingface.co/${name.repo}/resolve/${name.revision ?? "main"}/${name.file}`;
+}
+
+async function createDevice({ threads, onNotice }: LoadOptions): Promise<Device> {
+  const threadCount = threads ?? Math.min(threadLimit(), MOST_THREADS);
+  if (!(Number.isInteger(threadCount) && threadCount >= 1 && threadCount <= 64))
+    throw new CriaError("bad-input", `threads is ${threadCount}; expected an integer from 1 to 64`);
+  try {
+    if (sharesMemory()) return await createWasmDevice({ startThread, threadCount });
+    onNotice?.(
+      "This page is not isolated from other origins, so the model runs on one thread and the page may stutter meanwhile. " +
+        "Serve it with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp.",
+    );
+    return await createWasmDevice();
+  } catch (error) {
+    if (!(error instanceof CriaError && error.code === "unsupported")) throw error;
+    onNotice?.(`${error.message}; computing in plain JavaScript, which is many times slower`);
+    return createReferenceDevice();
+  }
+}
+
+/** SHA-256 of the files. Web Crypto hashes only what is in memory, so large files are read in one go. */
+async function hash(files: FileSystem, paths: readonly string[]): Promise<string> {
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  for (const path of paths) {
+    const source = await files.open(path);
+    parts.push((await source.read(0, source.byteLength)) as Uint8Array<ArrayBuffer>);
+    await source.close();
+  }
+  const digest = await crypto.subtle.digest("SHA-256", await new Blob(parts).arrayBuffer());
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,240 @@
+/**
+ * Models that a page has downloaded, in the origin's private file system (OPFS), shared by all of its tabs.
+ *
+ *   models/<key>.model    the bytes so far        models/<key>.json    where they come from, and a hash of each chunk
+ *
+ * A download goes in chunks. One that was cut goes on after the last whole chunk, whose bytes are checked against their
+ * hash first; when the file on the server has changed meanwhile it begins anew. One tab downloads at a time, the others
+ * wait for it.
+ *
+ * Flow: address → storeModel → File → blob-files.ts.
+ */
+import { contentRange, exchange, type HttpOptions, retry, TemporaryFailure } from "../../files/http.ts";
+import { CriaError, throwIfAborted } from "../../shared/errors.ts";
+
+/** Bytes of a chunk. */
+const CHUNK = 8 << 20;
+
+export interface StoredModel {
+  /** Where it was downloaded from. */
+  readonly url: string;
+  readonly totalBytes: number;
+  readonly storedBytes: number;
+}
+
+export interface StoreOptions extends HttpOptions {
+  readonly onProgress?: (progress: { readonly receivedBytes: number; readonly totalBytes: number }) => void;
+}
+
+interface Record {
+  readonly url: string;
+  readonly totalBytes: number;
+  /** The server's name for this version of the file: its ETag, or its date. */
+  readonly version: string;
+  /** SHA-256 of each chunk that is whole, in hexadecimal. */
+  readonly chunks: string[];
+}
+
+/**
+ * The model at an address, downloaded if it is not there.
+ *
+ * @throws {CriaError} "network", "not-found", "aborted"; "no-memory" when the browser gives the page too little room
+ */
+export function storeModel(url: string, options: StoreOptions = {}): Promise<File> {
+  return locked(url, options.signal, () => download(url, options));
+}
+
+/** What is stored, whole or in part. */
+export async function listModels(): Promise<StoredModel[]> {
+  const folder = await modelsFolder();
+  const models: StoredModel[] = [];
+  for await (const name of folder.keys()) {
+    if (!name.endsWith(".json")) continue;
+    const record = await readRecord(folder, name.slice(0, -5));
+    if (record)
+      models.push({ url: record.url, totalBytes: record.totalBytes, storedBytes: doneBytes(record) });
+  }
+  return models;
+}
+
+/** Removes a model; no error when it is not there. */
+export async function deleteModel(url: string): Promise<void> {
+  await locked(url, undefined, async () => {
+    const folder = await modelsFolder();
+    const key = await keyOf(url);
+    for (const name of [`${key}.json`, `${key}.model`]) await folder.removeEntry(name).catch(() => {});
+  });
+}
+
+async function download(url: string, options: StoreOptions): Promise<File> {
+  const folder = await modelsFolder();
+  const key = await keyOf(url);
+  const head = await headOf(url, options);
+  let record = await readRecord(folder, key);
+  if (record?.version !== head.version || record.totalBytes !== head.totalBytes)
+    record = { url, ...head, chunks: [] };
+  const handle = await folder.getFileHandle(`${key}.model`, { create: true });
+  await keepGoodChunks(handle, record);
+  await checkQuota(url, record);
+  await writeRecord(folder, key, record);
+  options.onProgress?.({ receivedBytes: doneBytes(record), totalBytes: record.totalBytes });
+  while (doneBytes(record) < record.totalBytes) {
+    throwIfAborted(options.signal);
+    const first = doneBytes(record);
+    const bytes = await fetchChunk(
+      url,
+      first,
+      Math.min(record.totalBytes, first + CHUNK) - 1,
+      head.version,
+      options,
+    );
+    await append(handle, first, bytes, url);
+    record.chunks.push(await hashOf(bytes));
+    await writeRecord(folder, key, record);
+    options.onProgress?.({ receivedBytes: doneBytes(record), totalBytes: record.totalBytes });
+  }
+  return handle.getFile();
+}
+
+/** Drops what follows the last chunk that is as it was written. Whole files are taken without reading them. */
+async function keepGoodChunks(handle: FileSystemFileHandle, record: Record): Promise<void> {
+  const file = await handle.getFile();
+  if (doneBytes(record) === record.totalBytes && file.size === record.totalBytes) return;
+  const last = record.chunks.length - 1;
+  if (last >= 0) {
+    const part = await file.slice(last * CHUNK, (last + 1) * CHUNK).arrayBuffer();
+    if ((await hashOf(new Uint8Array(part))) !== record.chunks[last]) record.chunks.length = 0;
+  }
+}
+
+async function append(
+  handle: FileSystemFileHandle,
+  at: number,
+  bytes: Uint8Array<ArrayBuffer>,
+  url: string,
+): Promise<void> {
+  try {
+    const stream = await handle.createWritable({ keepExistingData: true });
+    await stream.write({ type: "write", position: at, data: bytes });
+    await stream.truncate(at + bytes.length);
+    await stream.close();
+  } catch (cause) {
+    if (cause instanceof DOMException && cause.name === "QuotaExceededError")
+      throw await noRoom(url, bytes.length, cause);
+    throw cause;
+  }
+}
+
+async function checkQuota(url: string, record: Record): Promise<void> {
+  const needed = record.totalBytes - doneBytes(record);
+  const { quota = Number.POSITIVE_INFINITY, usage = 0 } = await navigator.storage.estimate();
+  if (needed > quota - usage) throw await noRoom(url, needed);
+  // So that the browser does not drop it when it needs room; it may say no.
+  await navigator.storage.persist?.().catch(() => false);
+}
+
+async function noRoom(url: string, needed: number, cause?: unknown): Promise<CriaError> {
+  const { quota = 0, usage = 0 } = await navigator.storage.estimate();
+  const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)} MB`;
+  return new CriaError(
+    "no-memory",
+    `${url}: ${megabytes(needed)} are needed, but the browser lets this site keep ${megabytes(Math.max(0, quota - usage))} more; delete other models or make room on the disk`,
+    { cause },
+  );
+}
+
+/** Length and version of the file, by its first byte: servers that refuse HEAD answer this. */
+function headOf(url: string, options: StoreOptions): Promise<{ totalBytes: number; version: string }> {
+  return retry(
+    () =>
+      exchange(url, { headers: { range: "bytes=0-0" } }, options, async (response) => {
+        if (response.status === 404) throw new CriaError("not-found", `${url}: not found`);
+        const range = contentRange(response);
+        if (response.status !== 206 || !range)
+          throw new CriaError(
+            "unsupported",
+            `${url}: expected the server to give parts of files (status 206), got ${response.status}`,
+          );
+        return { totalBytes: range.total, version: versionOf(response) };
+      }),
+    options,
+  );
+}
+
+function fetchChunk(
+  url: string,
+  first: number,
+  last: number,
+  version: string,
+  options: StoreOptions,
+): Promise<Uint8Array<ArrayBuffer>> {
+  return retry(
+    () =>
+      exchange(url, { headers: { range: `bytes=${first}-${last}` } }, options, async (response, pieces) => {
+        if (response.status !== 206 || versionOf(response) !== version)
+          throw new CriaError(
+            "network",
+            `${url}: the file on the server changed while it was downloaded; try again`,
+          );
+        const bytes = new Uint8Array(last + 1 - first);
+        let done = 0;
+        for await (const piece of pieces) {
+          if (done + piece.length > bytes.length)
+            throw new CriaError("network", `${url}: more came than was asked for`);
+          bytes.set(piece, done);
+          done += piece.length;
+        }
+        if (done < bytes.length) throw new TemporaryFailure(`${url}: ${done} of ${bytes.length} bytes came`);
+        return bytes;
+      }),
+    options,
+  );
+}
+
+function versionOf(response: Response): string {
+  return response.headers.get("etag") ?? response.headers.get("last-modified") ?? "";
+}
+
+function doneBytes({ chunks, totalBytes }: Record): number {
+  return Math.min(totalBytes, chunks.length * CHUNK);
+}
+
+async function modelsFolder(): Promise<FileSystemDirectoryHandle> {
+  const root = await navigator.storage.getDirectory();
+  return root.getDirectoryHandle("models", { create: true });
+}
+
+async function readRecord(folder: FileSystemDirectoryHandle, key: string): Promise<Record | undefined> {
+  try {
+    const handle = await folder.getFileHandle(`${key}.json`);
+    return JSON.parse(await (await handle.getFile()).text()) as Record;
+  } catch {
+    // None, or one that was cut while it was written: the download begins anew.
+    return undefined;
+  }
+}
+
+async function writeRecord(folder: FileSystemDirectoryHandle, key: string, record: Record): Promise<void> {
+  const stream = await (await folder.getFileHandle(`${key}.json`, { create: true })).createWritable();
+  await stream.write(JSON.stringify(record));
+  await stream.close();
+}
+
+async function keyOf(url: string): Promise<string> {
+  return (await hashOf(new TextEncoder().encode(url))).slice(0, 32);
+}
+
+async function hashOf(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** One tab at a time for each address. */
+async function locked<Result>(
+  url: string,
+  signal: AbortSignal | undefined,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  throwIfAborted(signal);
+  return navigator.locks.request(`cria:${url}`, { ...(signal ? { signal } : {}) }, work) as Promise<Result>;
+}
