@@ -32,6 +32,8 @@ async function recordsOf(name: string, contents: string | Uint8Array) {
   return list;
 }
 
+/** Each of one letter only. */
+const texts = Array.from({ length: 60 }, (_, i) => `${letters[i]}`.repeat(1 + ((i * 7) % 33)));
 const options: DatasetOptions = { seed: 3, validation: 0, rows: 2, length: 40 };
 
 async function take(batches: AsyncIterable<Batch>, count: number): Promise<Batch[]> {
@@ -144,6 +146,46 @@ it("makes a stale or damaged cache anew", async () => {
   expect((await cacheOf(files, "t.txt", "other")).tokensOf(0)).toBe(9);
 });
 
+it("makes a cache anew whose contents were damaged anywhere", async () => {
+  const files = memoryFiles({ "t.txt": texts.join("<|endoftext|>") });
+  await cacheOf(files, "t.txt");
+  const whole = files.contents.get("t.txt.tokens") as Uint8Array;
+  for (let at = 0; at < whole.length; at += 97) {
+    const damaged = whole.slice();
+    damaged[at] ^= 0x10;
+    files.contents.set("t.txt.tokens", damaged);
+    await cacheOf(files, "t.txt");
+    expect(files.contents.get("t.txt.tokens"), `byte ${at}`).toEqual(whole);
+  }
+});
+
+it("leaves no cache behind when it is interrupted", async () => {
+  const files = memoryFiles({ "t.txt": texts.join("<|endoftext|>") });
+  const stopped = openTokenCache("t.txt", "c.tokens", files, {
+    tokenizer,
+    chatFormat: () => format,
+    fingerprint: "f",
+    signal: AbortSignal.abort(),
+  });
+  await expect(stopped).rejects.toMatchObject({ code: "aborted" });
+  expect(files.contents.has("c.tokens")).toBe(false);
+});
+
+it("keeps ids of large vocabularies", async () => {
+  const many = Array.from({ length: 40_000 }, (_, i) => String.fromCodePoint(0x20000 + i));
+  const large = createTokenizer(sentencePieceVocabulary(["▁", ...many]));
+  const text = many.filter((_, i) => i % 1000 === 999).join("");
+  const files = memoryFiles({ "t.txt": text });
+  const options = { tokenizer: large, chatFormat: () => format, fingerprint: "f" };
+  const cache = await openTokenCache("t.txt", "c.tokens", files, options);
+  const { ids, learned } = await cache.read(0);
+  expect([...ids]).toEqual([...large.encode(text, { addSpecial: true }), 2]);
+  expect([...ids].some((id) => id > 0x8000)).toBe(true);
+  expect([...learned]).toEqual([...ids].map((_, i) => (i === 0 ? 0 : 1)));
+  const part = await cache.read(0, 5, 3);
+  expect([...part.ids]).toEqual([...ids].slice(5, 8));
+});
+
 it("refuses data without an example", async () => {
   await expect(cacheOf(memoryFiles({ "t.txt": "  \n" }), "t.txt")).rejects.toThrow(/holds no example/);
   const mixed = '{"text":"x"}\n{"prompt":"q","chosen":"a","rejected":"b"}';
@@ -153,7 +195,6 @@ it("refuses data without an example", async () => {
 });
 
 describe("batches", () => {
-  const texts = Array.from({ length: 60 }, (_, i) => `${letters[i]}`.repeat(1 + ((i * 7) % 33)));
   const sourceOf = async (list = texts) => ({
     cache: await cacheOf(memoryFiles({ "t.txt": list.join("\n<|endoftext|>\n") }), "t.txt"),
     weight: 1,
@@ -215,6 +256,74 @@ describe("batches", () => {
     const learned = lettersIn(await take(dataset.batches(0), 60));
     for (const id of held) expect(learned.has(id)).toBe(false);
     expect(dataset.charactersPerToken).toBeGreaterThan(0.5);
+  });
+
+  it("leave out or refuse what is longer than a window, where that is asked for", async () => {
+    const source = await sourceOf(["a".repeat(100), "b", "c".repeat(60)]);
+    expect(createDataset([source], options)).toMatchObject({ documents: 3, cut: 2, tooLong: 0 });
+    const skipping = createDataset([source], { ...options, long: "skip" });
+    expect(skipping).toMatchObject({ documents: 1, cut: 0, tooLong: 2 });
+    expect(() => createDataset([source], { ...options, long: "refuse" })).toThrow(
+      "document 1 of data source 1 has 103 tokens, but a window holds 41",
+    );
+    const none = await sourceOf(["a".repeat(100)]);
+    expect(() => createDataset([none], { ...options, long: "skip" })).toThrow(/nothing to learn from/);
+  });
+
+  it("take tokens of the sources by their weights", async () => {
+    const [a, b] = [await sourceOf(["a".repeat(9)]), await sourceOf(["b".repeat(19), "b".repeat(5)])];
+    const dataset = createDataset([a, { ...b, weight: 3 }], options);
+    const counts = new Map<number, number>();
+    for (const batch of await take(dataset.batches(0), 100))
+      for (const id of batch.tokens) counts.set(id, (counts.get(id) ?? 0) + 1);
+    const [ofA, ofB] = ["a", "b"].map((letter) => counts.get(tokenizer.idOf(letter) ?? 0) ?? 0);
+    expect(ofB / ofA).toBeGreaterThan(2.7);
+    expect(ofB / ofA).toBeLessThan(3.6);
+  });
+
+  it("are as many held-out characters as their learned tokens stand for", async () => {
+    const chat = {
+      messages: [
+        { role: "user", content: "question" },
+        { role: "assistant", content: "yes" },
+      ],
+    };
+    const files = memoryFiles({ "c.jsonl": JSON.stringify(chat), "t.txt": "abcdef" });
+    const sources = [await cacheOf(files, "c.jsonl"), await cacheOf(files, "t.txt")];
+    // Answer: y e s </s>. Text: ▁ a b c d e f </s>. Nothing of the question counts.
+    const parts = sources.map((cache) => [cache.charactersOf(0), cache.learnedOf(0)]);
+    expect(parts).toEqual([
+      [3, 4],
+      [6, 8],
+    ]);
+    const held = sources.map((cache) => ({ cache, weight: 1 }));
+    const own = await sourceOf();
+    const validation = Math.max(...sources.map((cache) => cache.hashOf(0))) / 2 ** 32 + 1e-9;
+    const dataset = createDataset([...held, own], { ...options, validation });
+    expect(dataset.heldOut).toBeGreaterThanOrEqual(2);
+    let weights = 0;
+    for await (const batch of dataset.validation(10_000))
+      weights += batch.weights.reduce((sum, weight) => sum + weight, 0);
+    const totals = { characters: 0, learned: 0 };
+    for (const { cache } of [...held, own])
+      for (let i = 0; i < cache.documentCount; i++) {
+        if (cache.hashOf(i) / 2 ** 32 >= validation) continue;
+        totals.characters += cache.charactersOf(i);
+        totals.learned += cache.learnedOf(i);
+      }
+    expect(weights).toBe(totals.learned);
+    expect(dataset.charactersPerToken).toBeCloseTo(totals.characters / totals.learned, 10);
+  });
+
+  it("hold out every preference once", async () => {
+    const lines = letters.slice(0, 50).map((letter) => ({ prompt: letter, chosen: "good", rejected: "bad" }));
+    const files = memoryFiles({ "p.jsonl": lines.map((line) => JSON.stringify(line)).join("\n") });
+    const source = { cache: await cacheOf(files, "p.jsonl"), weight: 1 };
+    const dataset = createDataset([source], { ...options, validation: 0.5 });
+    expect(dataset.heldOut + dataset.documents).toBe(50);
+    const batches = await take(dataset.validation(1000), 1000);
+    expect(batches).toHaveLength(dataset.heldOut);
+    expect(new Set(batches.map(({ tokens }) => tokens.join())).size).toBe(dataset.heldOut);
   });
 
   it("pair preferences, and leave out what is longer than a window", async () => {

@@ -78,7 +78,7 @@ export function createDataset(sources: readonly DatasetSource[], options: Datase
   let tokens = 0;
   for (const [source, { cache }] of sources.entries())
     for (const document of split.learned[source]) tokens += sizeOf(cache, document, pairs);
-  const windows = (next: () => Entry) =>
+  const windows = (next: () => Entry | undefined) =>
     pairs ? pairWindows(sources, next) : packedWindows(sources, options, next);
   return {
     documents,
@@ -94,9 +94,13 @@ export function createDataset(sources: readonly DatasetSource[], options: Datase
     },
     async *validation(limit) {
       let at = 0;
-      const list = windows(() => heldOut[at++] ?? { source: 0, document: -1 });
-      for (let done = 0; done < limit && at < heldOut.length; done += options.rows) {
-        const rows = Array.from({ length: options.rows }, () => (at < heldOut.length ? list() : []));
+      // Shuffled always alike: a part of the held-out documents shall tell of all sources.
+      const take = windows(() =>
+        at < heldOut.length ? heldOut[permuted(at++, heldOut.length, 0)] : undefined,
+      );
+      for (let done = 0; done < limit; done += options.rows) {
+        const rows = Array.from({ length: options.rows }, take);
+        if (rows.every((pieces) => pieces.length === 0)) return;
         yield await batchOf(sources, options, rows);
       }
     },
@@ -170,21 +174,21 @@ function sizeOf(cache: TokenCache, document: number, pairs: boolean): number {
   return cache.tokensOf(document) + (pairs ? cache.tokensOf(document + 1) : 0);
 }
 
-/** A text cut short by the end of the held-out part has no document: it ends the packing. */
+/** Windows without a piece follow the last document. */
 function packedWindows(
   sources: readonly DatasetSource[],
   { length }: DatasetOptions,
-  next: () => Entry,
+  next: () => Entry | undefined,
 ): () => Piece[] {
   const packer = new Packer(length, () => {
-    const { source, document } = next();
-    return { source, document, tokens: document < 0 ? 1 + length : sources[source].cache.tokensOf(document) };
+    const entry = next();
+    return entry && { ...entry, tokens: sources[entry.source].cache.tokensOf(entry.document) };
   });
-  return () => packer.window().filter(({ document }) => document >= 0);
+  return () => packer.window();
 }
 
 /** Window 2i holds the chosen answer of a pair, window 2i + 1 the rejected one. */
-function pairWindows(sources: readonly DatasetSource[], next: () => Entry): () => Piece[] {
+function pairWindows(sources: readonly DatasetSource[], next: () => Entry | undefined): () => Piece[] {
   let second: Piece[] | undefined;
   const whole = (source: number, document: number): Piece[] => [
     { source, document, first: 0, count: sources[source].cache.tokensOf(document) - 1 },
@@ -195,8 +199,9 @@ function pairWindows(sources: readonly DatasetSource[], next: () => Entry): () =
       second = undefined;
       return piece;
     }
-    const { source, document } = next();
-    if (document < 0) return [];
+    const entry = next();
+    if (!entry) return [];
+    const { source, document } = entry;
     second = whole(source, document + 1);
     return whole(source, document);
   };

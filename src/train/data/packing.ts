@@ -25,33 +25,37 @@ interface Waiting {
   left: number;
 }
 
+/** The document that follows; undefined after the last, where there is one. */
+type NextDocument = () =>
+  | { readonly source: number; readonly document: number; readonly tokens: number }
+  | undefined;
+
 const LOOKAHEAD = 32;
 /** Less room than this is left empty rather than filled with a cut text. */
 const LEAST_PIECE = 32;
 
 export class Packer {
   readonly #length: number;
-  readonly #next: () => { readonly source: number; readonly document: number; readonly tokens: number };
+  readonly #next: NextDocument;
   readonly #waiting: Waiting[] = [];
 
-  /** `next` gives documents without end. */
-  constructor(
-    length: number,
-    next: () => { readonly source: number; readonly document: number; readonly tokens: number },
-  ) {
+  constructor(length: number, next: NextDocument) {
     this.#length = length;
     this.#next = next;
   }
 
-  /** The pieces of the next window, in order. */
+  /** The pieces of the next window, in order; none after the last document. */
   window(): Piece[] {
     const pieces: Piece[] = [];
     let room = this.#length;
     while (room > 0) {
       while (this.#waiting.length < LOOKAHEAD) {
-        const { source, document, tokens } = this.#next();
+        const next = this.#next();
+        if (!next) break;
+        const { source, document, tokens } = next;
         this.#waiting.push({ source, document, first: 0, left: tokens - 1 });
       }
+      if (this.#waiting.length === 0) break;
       const index = this.#waiting.findIndex(({ left }) => left <= room);
       if (index >= 0) {
         const { source, document, first, left } = this.#waiting.splice(index, 1)[0];
