@@ -192,6 +192,30 @@ function attentionCase(
   });
 }
 
+/** Rows of a prompt that begins late: more than a span before it, tiles of several rows, rests of every size. */
+function promptAttentionCase(heads: number, kvHeads: number, rows: number, window = 0): Case<"attention"> {
+  const name = `${rows} rows of a prompt, ${heads} heads on ${kvHeads}${window > 0 ? `, a window of ${window}` : ""}`;
+  return simple(name, (place) => {
+    const headLength = 12;
+    const positions = Array.from({ length: rows }, (_, t) => (t < rows - 3 ? 240 + t : t - rows + 3));
+    const sequences = positions.map((_, t) => (t < rows - 3 ? 1 : 0));
+    return {
+      q: place.random(rows, heads * headLength, 33, 3),
+      keys: place.plainWeights("F16", 2 * 320, kvHeads * headLength, 34),
+      values: place.plainWeights("F16", 2 * 320, kvHeads * headLength, 35),
+      y: place.output(rows, heads * headLength),
+      headLength,
+      scale: 1 / 2,
+      window,
+      positions: place.ints(positions),
+      sequences: place.ints(sequences),
+      pages: place.ints([9, 8, 7, 6, 5, 4, 3, 2, 1, 0], 2),
+      pageLength: 64,
+      count: place.count(rows),
+    };
+  });
+}
+
 function longAttentionCase(): Case<"attention"> {
   return simple("a long text in pages of 64", (place) => ({
     q: place.random(2, 4 * 64, 16, 3),
@@ -272,6 +296,12 @@ export const cases: { readonly [Name in OpName]: readonly Case<Name>[] } = {
     attentionCase("one key/value head for all", 4, 1, 4),
     attentionCase("a window", 4, 2, 8, 6),
     longAttentionCase(),
+    promptAttentionCase(6, 2, 45),
+    promptAttentionCase(8, 1, 40),
+    promptAttentionCase(2, 2, 50, 30),
+    promptAttentionCase(14, 2, 37, 250),
+    promptAttentionCase(9, 1, 20),
+    promptAttentionCase(4, 4, 5),
   ],
   swiglu: [3, 64, 130].map((columns) =>
     simple(`${columns} columns`, (place) => {

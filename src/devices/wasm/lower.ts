@@ -47,8 +47,12 @@ const WIDE_BLOCK_BYTES = 544;
 const DEQUANTIZE_BYTES = 8 * 32 * 4 + 8 * (256 + 128);
 /** Scratch of a thread for interleave: two forms of a block. */
 const INTERLEAVE_BYTES = 512;
-/** Positions of a piece of attention (attention.ts). */
-const ATTENTION_PIECE = 64;
+/** Positions of a span of attention (attention.ts). */
+const ATTENTION_SPAN = 256;
+/** Queries of a key/value head that a thread takes at a time. */
+const ATTENTION_BLOCK = 128;
+/** Rows times key/value heads up to which the spans of a query are shared among threads. */
+const ATTENTION_SHARES = 16;
 /** A tile of floats (float-tile.ts), and the tokens from which on they are packed (multiply-floats.ts). */
 const TILE_BYTES = 192;
 const PACKED_TOKENS = 12;
@@ -196,17 +200,26 @@ const lowerings: Lowerings = {
         `heads of ${headLength} channels; the CPU device needs a multiple of 4`,
       );
     const group = q.columns / keys.columns;
+    const kvHeads = keys.columns / headLength;
+    const heads = q.columns / headLength;
+    // Scores of a piece, tiles of up to 8 queries, then two numbers a query (attention.ts, attention-tile.ts).
+    const queries = Math.max(ATTENTION_BLOCK, group);
+    const bytes =
+      2048 + (Math.floor(queries / 8) + 2) * (160 + 64 * headLength) + 64 * Math.ceil(queries / 8);
+    const sharedRows = Math.min(q.rows, Math.ceil(ATTENTION_SHARES / kvHeads));
+    const spans = Math.ceil((where.pages.columns * where.pageLength) / ATTENTION_SPAN);
     const scratch = new Scratch(place);
-    const bytes = Math.ceil((group * (8 + 4 * ATTENTION_PIECE)) / 64) * 64;
-    const scores = scratch.perThread(bytes);
-    return scratch.resolve(() => [
-      call(
-        ...[codes.ATTENTION, ...rowsOf(place, q), ...rowsOf(place, keys), ...rowsOf(place, values)],
-        ...[...rowsOf(place, y), ...cacheWords(place, where), place.addressOf(count)],
-        ...[keys.columns / headLength, group, headLength, floatBits(scale), window, scores(), bytes],
-        ...HALF_CONSTANTS,
-      ),
-    ]);
+    const tiles = scratch.perThread(bytes);
+    const spanValues = scratch.take(sharedRows * heads * spans * (16 + 4 * headLength));
+    return scratch.resolve(() => {
+      const words = [
+        ...[...rowsOf(place, q), ...rowsOf(place, keys), ...rowsOf(place, values), ...rowsOf(place, y)],
+        ...[...cacheWords(place, where), place.addressOf(count), kvHeads, group, headLength],
+        ...[floatBits(scale), window, tiles(), bytes, ...HALF_CONSTANTS],
+        ...[sharedRows, spanValues(), spans, ATTENTION_BLOCK],
+      ];
+      return [call(codes.ATTENTION, ...words), call(codes.ATTENTION_JOIN, ...words)];
+    });
   },
   swiglu(place, { gate, up, y, count }) {
     return [
@@ -349,7 +362,7 @@ const lowerings: Lowerings = {
 };
 
 /** Scratch of a thread for products of floats: a tile, and panels of a (multiply-float-panels.ts). */
-const PIECE_BYTES = TILE_BYTES + 96 * 384 * 4;
+const PIECE_BYTES = TILE_BYTES + 192 * 384 * 4;
 /** Bytes of panels of b that exist at once, about: larger matrices are multiplied in parts. */
 const PART_BYTES = 16 << 20;
 

@@ -36,6 +36,7 @@ export const CROSS_ENTROPY_GRAD = 28;
 export const MULTIPLY_FLOAT_PANELS = 29;
 export const ADD_SUMS = 30;
 export const PACK_TOKENS = 31;
+export const ATTENTION_JOIN = 32;
 
 // Formats of tensors.
 export const F32 = 1;

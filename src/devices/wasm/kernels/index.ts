@@ -5,12 +5,13 @@
  * out by lower.ts when a plan is recorded.
  */
 import { adamW } from "./adam-w";
-import { attention } from "./attention";
+import { attention, attentionJoin } from "./attention";
 import { waitForAll } from "./barrier";
 import {
   ADAM_W,
   ADD_SUMS,
   ATTENTION,
+  ATTENTION_JOIN,
   CALL_BYTES,
   CONVERT,
   COPY,
@@ -102,7 +103,9 @@ function runCall(call: usize, control: usize, thread: i32, threadCount: i32): vo
     case STORE:
       return storeRows(call, thread, threadCount);
     case ATTENTION:
-      return attention(call, thread, threadCount);
+      return attention(call, control, thread);
+    case ATTENTION_JOIN:
+      return attentionJoin(call, thread, threadCount);
     case SWIGLU:
       return swiglu(call, thread, threadCount);
     case CROSS_ENTROPY:
