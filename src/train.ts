@@ -11,6 +11,9 @@ export {
   trainRecipe,
 } from "./platform/node/training/train-recipe.ts";
 export { CriaError, type CriaErrorCode } from "./shared/errors.ts";
+export { vocabularyToSentencePiece } from "./tokenizer/to-sentence-piece.ts";
+export { type TokenizerProgress, type TokenizerTraining, trainTokenizer } from "./tokenizer/train.ts";
+export type { Vocabulary } from "./tokenizer/vocabulary.ts";
 export {
   type DpoRecipe,
   type LoraSettings,

@@ -71,6 +71,11 @@ describe("files", () => {
       { prompt: "r", completion: "c" },
     ]);
     expect(records[1].where).toBe("a.tsv, line 4");
+    const many = Array.from({ length: 30_000 }, (_, i) => `"${i}\n""x""",b`);
+    const long = await recordsOf("a.csv", `a,b\r\n${many.join("\r\n")}`);
+    expect(long).toHaveLength(30_000);
+    expect(long[29_999]).toEqual({ fields: { a: '29999\n"x"', b: "b" }, where: "a.csv, line 60000" });
+    await expect(recordsOf("a.csv", `a,b\n1,2\n1,2"x"\n`)).rejects.toThrow("a.csv, line 3: broken CSV");
     await expect(recordsOf("a.csv", "a,b\n1,2,3\n")).rejects.toThrow("a.csv, line 2: broken CSV");
   });
 

@@ -39,6 +39,7 @@ export interface ReadOptions {
 const defaultSeparator = "<|endoftext|>";
 /** UTF-16 units of a line, row or document; a longer document is cut at a line end. */
 const longestRecord = 1 << 22;
+const csvBatchLength = 1 << 18;
 /** A .json file is parsed whole, so its text must fit a string. */
 const longestJson = 1 << 28;
 
@@ -143,41 +144,60 @@ async function* jsonList(source: ByteSource): AsyncIterable<DataRecord> {
   }
 }
 
-async function* csvRecords(source: ByteSource, delimiter: string): AsyncIterable<DataRecord> {
-  let names: readonly string[] | undefined;
-  let pending = "";
-  let line = 0;
-  let firstLine = 1;
-  for await (const text of parts(source, "\n")) {
-    line++;
-    if (pending === "") firstLine = line;
-    pending += `${text}\n`;
-    // Inside quotes a line end belongs to the field.
-    if (quoteCount(pending) % 2 === 1) {
-      if (pending.length > longestRecord) throw unclosed(source.name, firstLine);
-      continue;
-    }
-    const row = pending;
-    pending = "";
-    if (row.trim() === "") continue;
-    const where = `${source.name}, line ${firstLine}`;
-    const cells = csvCells(row, delimiter, where);
-    if (!names) {
-      names = cells;
-      continue;
-    }
-    if (cells.length !== names.length)
-      throw new CriaError(
-        "bad-file",
-        `${where}: broken CSV: expected ${names.length} cells, found ${cells.length}`,
-      );
-    yield { fields: Object.fromEntries(names.map((name, index) => [name, cells[index]])), where };
-  }
-  if (pending !== "") throw unclosed(source.name, firstLine);
+interface CsvRow {
+  readonly text: string;
+  readonly line: number;
 }
 
-function unclosed(name: string, line: number): CriaError {
-  return new CriaError("bad-file", `${name}, line ${line}: broken CSV: a quoted cell has no end`);
+async function* csvRecords(source: ByteSource, delimiter: string): AsyncIterable<DataRecord> {
+  let names: readonly string[] | undefined;
+  for await (const rows of csvBatches(source))
+    for (const [index, cells] of csvCells(rows, delimiter, source.name).entries()) {
+      const where = `${source.name}, line ${rows[index].line}`;
+      if (!names) {
+        names = cells;
+        continue;
+      }
+      if (cells.length !== names.length)
+        throw new CriaError(
+          "bad-file",
+          `${where}: broken CSV: expected ${names.length} cells, found ${cells.length}`,
+        );
+      yield { fields: Object.fromEntries(names.map((name, column) => [name, cells[column]])), where };
+    }
+}
+
+/** Rows, many at a time: a parser of its own for each would take longer than the parsing. */
+async function* csvBatches(source: ByteSource): AsyncIterable<readonly CsvRow[]> {
+  let rows: CsvRow[] = [];
+  let length = 0;
+  let row = "";
+  let quotes = 0;
+  let line = 0;
+  let firstLine = 1;
+  const unclosed = () =>
+    new CriaError("bad-file", `${source.name}, line ${firstLine}: broken CSV: a quoted cell has no end`);
+  for await (const text of parts(source, "\n")) {
+    line++;
+    if (row === "") firstLine = line;
+    row += `${text}\n`;
+    // Inside quotes a line end belongs to the field.
+    quotes += quoteCount(text);
+    if (quotes % 2 === 1) {
+      if (row.length > longestRecord) throw unclosed();
+      continue;
+    }
+    if (row.trim() !== "") rows.push({ text: row.replace(/\r\n$/, "\n"), line: firstLine });
+    length += row.length;
+    row = "";
+    quotes = 0;
+    if (length < csvBatchLength) continue;
+    yield rows;
+    rows = [];
+    length = 0;
+  }
+  if (row !== "") throw unclosed();
+  yield rows;
 }
 
 function quoteCount(text: string): number {
@@ -186,12 +206,19 @@ function quoteCount(text: string): number {
   return count;
 }
 
-function csvCells(row: string, delimiter: string, where: string): string[] {
+/** The cells of each row. */
+function csvCells(rows: readonly CsvRow[], delimiter: string, name: string): string[][] {
+  const parsed = (text: string) =>
+    parseCsv(text, { delimiter, record_delimiter: "\n", relax_column_count: true }) as string[][];
   try {
-    return (parseCsv(row, { delimiter }) as string[][])[0] ?? [];
+    return parsed(rows.map(({ text }) => text).join(""));
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CriaError("bad-file", `${where}: broken CSV: ${reason}`, { cause });
+    if (rows.length === 1) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new CriaError("bad-file", `${name}, line ${rows[0].line}: broken CSV: ${reason}`, { cause });
+    }
+    // One by one, to find the line.
+    return rows.flatMap((row) => csvCells([row], delimiter, name));
   }
 }
 
