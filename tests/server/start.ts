@@ -22,6 +22,7 @@ export interface StartOptions extends Omit<Partial<ServerOptions>, "model"> {
   readonly tiny?: TinyModelOptions;
   /** Load this file instead of a tiny model. */
   readonly path?: string;
+  readonly tokenizer?: string;
 }
 
 const folders: string[] = [];
@@ -38,8 +39,11 @@ export async function loadTiny(options: TinyModelOptions = {}): Promise<Model> {
   return load(path, { threads: 1, sequences: 4 });
 }
 
-export async function start({ tiny, path, ...options }: StartOptions = {}): Promise<Started> {
-  const model = path === undefined ? await loadTiny(tiny) : await load(path, { threads: 1, sequences: 4 });
+export async function start({ tiny, path, tokenizer, ...options }: StartOptions = {}): Promise<Started> {
+  const model =
+    path === undefined
+      ? await loadTiny(tiny)
+      : await load(path, { threads: 1, sequences: 4, ...(tokenizer === undefined ? {} : { tokenizer }) });
   const errors: unknown[] = [];
   const server = createServer({ model, onError: (error) => errors.push(error), ...options });
   const listener: Listener = await listen(server, { port: 0 });
