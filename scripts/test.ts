@@ -43,6 +43,8 @@ await run({ name: "style", command: ["biome", "ci", "--colors=off"] });
 await run({ name: "unused code", command: ["knip", "--no-progress"] });
 await run({ name: "size of src", command: ["node", "scripts/count-lines.ts"], minutes: 1 });
 await run({ name: "build", command: ["npm", "run", "build"] });
+await run({ name: "types of the page", command: ["tsc", "--project", "apps/chat", "--noEmit"] });
+await run({ name: "build of the page", command: ["npm", "run", "build:page"] });
 await run({ name: "rules for packages", command: ["publint", "run", "--strict"] });
 await runVitest();
 

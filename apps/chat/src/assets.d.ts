@@ -1,0 +1,2 @@
+/** Style sheets are taken up by Vite. */
+declare module "*.css";

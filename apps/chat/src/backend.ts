@@ -1,0 +1,142 @@
+/** Where answers are made: on the server that gave this page, or in this browser. */
+import type { Model } from "../../../src/browser.ts";
+import type { TokenView } from "./tree.ts";
+
+export interface Message {
+  readonly role: "system" | "user" | "assistant";
+  readonly content: string;
+}
+
+export interface Settings {
+  readonly temperature: number;
+  readonly topP: number;
+  readonly maxTokens: number;
+}
+
+/** A piece of an answer; its tokens where they are told. */
+export interface Delta {
+  readonly text: string;
+  readonly tokens: readonly TokenView[];
+}
+
+export interface Backend {
+  readonly label: string;
+  answer(messages: readonly Message[], settings: Settings, signal: AbortSignal): AsyncGenerator<Delta>;
+  dispose(): void;
+}
+
+interface LogProbability {
+  readonly token: string;
+  readonly logprob: number;
+  readonly top_logprobs?: readonly { readonly token: string; readonly logprob: number }[];
+}
+
+interface Chunk {
+  readonly error?: { readonly message: string };
+  readonly choices?: readonly {
+    readonly delta?: { readonly content?: string | null };
+    readonly logprobs?: { readonly content?: readonly LogProbability[] | null } | null;
+  }[];
+}
+
+/** The model behind `cria serve`; undefined when no server answers. */
+export async function connectServer(): Promise<Backend | undefined> {
+  const response = await fetch("./v1/models").catch(() => undefined);
+  if (!response?.ok) return undefined;
+  const list = (await response.json().catch(() => ({}))) as { data?: readonly { id: string }[] };
+  const model = list.data?.[0]?.id;
+  if (model === undefined) return undefined;
+  return {
+    label: model,
+    async *answer(messages, { temperature, topP, maxTokens }, signal) {
+      const body = {
+        ...{ model, messages, temperature, top_p: topP, max_tokens: maxTokens },
+        ...{ stream: true, logprobs: true, top_logprobs: 5 },
+      };
+      const answer = await fetch("./v1/chat/completions", {
+        ...{ method: "POST", headers: { "content-type": "application/json" }, signal },
+        body: JSON.stringify(body),
+      });
+      if (!answer.ok || !answer.body) {
+        const failure = (await answer.json().catch(() => ({}))) as Chunk;
+        throw new Error(failure.error?.message ?? `the server answered ${answer.status}`);
+      }
+      for await (const chunk of events(answer.body)) {
+        if (chunk.error) throw new Error(chunk.error.message);
+        const choice = chunk.choices?.[0];
+        const tokens = (choice?.logprobs?.content ?? []).map(viewOf);
+        const text = choice?.delta?.content ?? "";
+        if (text !== "" || tokens.length > 0) yield { text, tokens };
+      }
+    },
+    dispose() {},
+  };
+}
+
+function viewOf({ token, logprob, top_logprobs: top = [] }: LogProbability): TokenView {
+  return {
+    text: token,
+    probability: Math.exp(logprob),
+    alternatives: top.map((one) => ({ text: one.token, probability: Math.exp(one.logprob) })),
+  };
+}
+
+/** The events of a stream of server-sent events. */
+async function* events(body: ReadableStream<Uint8Array>): AsyncGenerator<Chunk> {
+  const reader = body
+    .pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>)
+    .getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) {
+      const data = line.startsWith("data: ") ? line.slice(6) : "";
+      if (data === "[DONE]") return;
+      if (data !== "") yield JSON.parse(data) as Chunk;
+    }
+  }
+}
+
+export interface LoadReport {
+  readonly onProgress: (share: number) => void;
+  readonly onNotice: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Loads a model into this page: an address, a file, or "" for the one that comes with Cria. */
+export async function loadInBrowser(source: string | File, report: LoadReport): Promise<Backend> {
+  const { load } = (await import("cria" as string)) as typeof import("../../../src/browser.ts");
+  const model: Model = await load(source === "" ? await embeddedModel() : source, {
+    signal: report.signal,
+    onNotice: report.onNotice,
+    onDownload: ({ receivedBytes, totalBytes }) => report.onProgress(receivedBytes / totalBytes),
+    onProgress: ({ loadedBytes, totalBytes }) => report.onProgress(loadedBytes / totalBytes),
+  });
+  return {
+    label: `${model.name} (this browser)`,
+    async *answer(messages, settings, signal) {
+      const generation = model.chat(messages, { ...settings, signal, logProbabilities: 5 });
+      for await (const { text, id, logProbability = 0, alternatives = [] } of generation.tokens()) {
+        const name = (token: number): string => model.tokenizer.decode([1, token]).replace(/^<s>/, "");
+        const views = alternatives.map((one) => ({
+          text: name(one.id),
+          probability: Math.exp(one.logProbability),
+        }));
+        yield {
+          text,
+          tokens: [{ text: name(id), probability: Math.exp(logProbability), alternatives: views }],
+        };
+      }
+    },
+    dispose: () => model.dispose(),
+  };
+}
+
+async function embeddedModel(): Promise<Blob> {
+  const response = await fetch("./models/default.gguf");
+  if (!response.ok) throw new Error("this page comes without a model; give the address of one, or a file");
+  return response.blob();
+}

@@ -1,0 +1,234 @@
+/** One message: its text as markdown, its branches, feedback, and its tokens with their probabilities. */
+import { memo, useState } from "react";
+import Markdown from "react-markdown";
+import remarkGfm from "remark-gfm";
+import type { ChatNode, Feedback, TokenView } from "./tree.ts";
+
+interface Props {
+  readonly node: ChatNode;
+  readonly siblings: readonly ChatNode[];
+  readonly busy: boolean;
+  readonly onShow: (id: string) => void;
+  readonly onEdit: (content: string) => void;
+  readonly onRegenerate: () => void;
+  readonly onFeedback: (feedback: Feedback) => void;
+}
+
+export const Message = memo(function Message(props: Props) {
+  const { node, siblings, busy } = props;
+  const [editing, setEditing] = useState<string>();
+  const [showsTokens, setShowsTokens] = useState(false);
+  const own = node.role === "user";
+  return (
+    <article className={`message ${node.role}`} aria-label={own ? "You" : "Model"}>
+      {editing !== undefined ? (
+        <form
+          className="editor"
+          onSubmit={(event) => {
+            event.preventDefault();
+            props.onEdit(editing);
+            setEditing(undefined);
+          }}
+        >
+          <textarea
+            aria-label="Edit the message"
+            value={editing}
+            onChange={(event) => setEditing(event.target.value)}
+          />
+          <div className="row">
+            <button type="submit" className="primary">
+              Send
+            </button>
+            <button type="button" onClick={() => setEditing(undefined)}>
+              Cancel
+            </button>
+          </div>
+        </form>
+      ) : showsTokens && node.tokens ? (
+        <Tokens tokens={node.tokens} />
+      ) : own ? (
+        <p className="text">{node.content}</p>
+      ) : (
+        <div className="text">
+          {node.content === "" && busy ? (
+            <span className="waiting">…</span>
+          ) : (
+            <Markdown remarkPlugins={[remarkGfm]} components={{ pre: Code }}>
+              {node.content}
+            </Markdown>
+          )}
+        </div>
+      )}
+      {editing === undefined && !(busy && !own) ? (
+        <div className="tools">
+          {siblings.length > 1 ? <Branches {...props} /> : null}
+          {own ? (
+            <button type="button" onClick={() => setEditing(node.content)}>
+              Edit
+            </button>
+          ) : (
+            <>
+              <button type="button" onClick={() => void navigator.clipboard.writeText(node.content)}>
+                Copy
+              </button>
+              <button type="button" onClick={props.onRegenerate} disabled={busy}>
+                Again
+              </button>
+              {node.tokens && node.tokens.length > 0 ? (
+                <button type="button" aria-pressed={showsTokens} onClick={() => setShowsTokens(!showsTokens)}>
+                  Tokens
+                </button>
+              ) : null}
+              <Thumbs node={node} onFeedback={props.onFeedback} />
+            </>
+          )}
+        </div>
+      ) : null}
+    </article>
+  );
+});
+
+function Branches({ node, siblings, onShow }: Props) {
+  const index = siblings.findIndex(({ id }) => id === node.id);
+  const step = (by: number) => () => onShow(siblings[index + by].id);
+  return (
+    <span className="branches">
+      <button type="button" aria-label="Previous version" disabled={index === 0} onClick={step(-1)}>
+        ‹
+      </button>
+      {index + 1} of {siblings.length}
+      <button
+        type="button"
+        aria-label="Next version"
+        disabled={index === siblings.length - 1}
+        onClick={step(1)}
+      >
+        ›
+      </button>
+    </span>
+  );
+}
+
+function Thumbs({ node, onFeedback }: Pick<Props, "node" | "onFeedback">) {
+  const { feedback } = node;
+  const [open, setOpen] = useState(false);
+  const give = (liked: boolean) => () => {
+    onFeedback({ reason: "", better: "", ...feedback, liked });
+    setOpen(!liked);
+  };
+  return (
+    <>
+      <button
+        type="button"
+        aria-label="Good answer"
+        aria-pressed={feedback?.liked === true}
+        onClick={give(true)}
+      >
+        👍
+      </button>
+      <button
+        type="button"
+        aria-label="Bad answer"
+        aria-pressed={feedback?.liked === false}
+        onClick={give(false)}
+      >
+        👎
+      </button>
+      {open && feedback ? (
+        <div className="feedback">
+          <label>
+            What is wrong with it?
+            <input
+              value={feedback.reason}
+              onChange={(event) => onFeedback({ ...feedback, reason: event.target.value })}
+            />
+          </label>
+          <label>
+            A better answer
+            <textarea
+              value={feedback.better}
+              onChange={(event) => onFeedback({ ...feedback, better: event.target.value })}
+            />
+          </label>
+          <p className="hint">Kept in this browser; exported only by you, as preferences to train with.</p>
+        </div>
+      ) : null}
+    </>
+  );
+}
+
+function Code({ children }: { readonly children?: React.ReactNode }) {
+  const [copied, setCopied] = useState(false);
+  return (
+    <div className="code">
+      <button
+        type="button"
+        onClick={(event) => {
+          void navigator.clipboard.writeText(
+            event.currentTarget.parentElement?.querySelector("code")?.textContent ?? "",
+          );
+          setCopied(true);
+        }}
+      >
+        {copied ? "Copied" : "Copy"}
+      </button>
+      <pre>{children}</pre>
+    </div>
+  );
+}
+
+/** Five steps from unlikely to certain. */
+function levelOf(probability: number): number {
+  return probability >= 0.9
+    ? 4
+    : probability >= 0.6
+      ? 3
+      : probability >= 0.3
+        ? 2
+        : probability >= 0.1
+          ? 1
+          : 0;
+}
+
+function Tokens({ tokens }: { readonly tokens: readonly TokenView[] }) {
+  const [chosen, setChosen] = useState<number>();
+  const token = chosen === undefined ? undefined : tokens[chosen];
+  return (
+    <div>
+      <p className="tokens">
+        {tokens.map((one, index) => (
+          <button
+            type="button"
+            // biome-ignore lint/suspicious/noArrayIndexKey: tokens of a finished answer never move
+            key={index}
+            className={`token level-${levelOf(one.probability)}`}
+            aria-pressed={index === chosen}
+            onClick={() => setChosen(index === chosen ? undefined : index)}
+          >
+            {one.text}
+          </button>
+        ))}
+      </p>
+      {token ? (
+        <table className="alternatives">
+          <caption>
+            {JSON.stringify(token.text)}: {(100 * token.probability).toFixed(1)} %
+          </caption>
+          <tbody>
+            {token.alternatives.map(({ text, probability }) => (
+              <tr key={text}>
+                <td>{JSON.stringify(text)}</td>
+                <td>{(100 * probability).toFixed(1)} %</td>
+                <td>
+                  <meter min={0} max={1} value={probability} aria-label={`probability of ${text}`} />
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      ) : (
+        <p className="hint">Each token's shade is its probability; choose one to see what else was likely.</p>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,58 @@
+/** Which model answers: the server's where there is one, else one in this browser. */
+import { useCallback, useEffect, useRef, useState } from "react";
+import { type Backend, connectServer, loadInBrowser } from "./backend.ts";
+
+export interface BackendState {
+  readonly backend: Backend | undefined;
+  readonly server: Backend | undefined;
+  /** From 0 to 1 while a model is loaded. */
+  readonly progress: number | undefined;
+  readonly notice: string;
+  useServer(): void;
+  useBrowser(source: string | File): Promise<void>;
+  stopLoading(): void;
+}
+
+export function useBackend(): BackendState {
+  const [backend, setBackend] = useState<Backend>();
+  const [server, setServer] = useState<Backend>();
+  const [progress, setProgress] = useState<number>();
+  const [notice, setNotice] = useState("");
+  const loading = useRef<AbortController>(undefined);
+
+  useEffect(() => {
+    void connectServer().then((found) => {
+      setServer(found);
+      setBackend((current) => current ?? found);
+      if (!found) setNotice("No server here: load a model into this browser.");
+    });
+  }, []);
+
+  const useBrowser = useCallback(async (source: string | File) => {
+    const controller = new AbortController();
+    loading.current = controller;
+    setProgress(0);
+    setNotice("");
+    try {
+      const loaded = await loadInBrowser(source, {
+        signal: controller.signal,
+        onProgress: setProgress,
+        onNotice: setNotice,
+      });
+      setBackend((current) => {
+        current?.dispose();
+        return loaded;
+      });
+    } catch (error) {
+      setNotice(error instanceof Error ? error.message : String(error));
+    } finally {
+      setProgress(undefined);
+    }
+  }, []);
+
+  return {
+    ...{ backend, server, progress, notice, useBrowser },
+    useServer: () => setBackend(server),
+    stopLoading: () => loading.current?.abort(),
+  };
+}
