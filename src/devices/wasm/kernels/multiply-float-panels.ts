@@ -20,8 +20,11 @@ import { groupBytes } from "./formats";
 
 /** Steps of k in a block, at most: 12 KiB of b and 9 of a. */
 const BLOCK_DEPTH = 384;
-/** Tiles below each other that a thread packs at once, at most: their part of a, 144 KiB, stays in the second cache. */
-const PIECE_TILES = 16;
+/**
+ * Tiles below each other that a thread packs at once, at most: their part of a, 288 KiB, stays in the second cache. All
+ * of b is read once for them, from a cache further away.
+ */
+const PIECE_TILES = 32;
 /** Rows copied at a time, so that all panels' reads of them come from the first cache. */
 const COPY_ROWS = 32;
 
@@ -122,11 +125,12 @@ export function multiplyFloatPanels(call: usize, control: usize, thread: i32, th
   if (rows == 0 || depth == 0) return;
   const panelCount = (integer(call, 5) + 7) >> 3;
   const tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
-  const pieceTiles = min(PIECE_TILES, max(4, tiles / (4 * threadCount)));
+  // Over tokens b is long: few pieces, since each reads all of it.
+  const wanted = overTokens ? 2 * threadCount : 4 * threadCount;
+  const pieceTiles = tilesOfPiece(tiles, wanted, threadCount);
   const rowPieces = (tiles + pieceTiles - 1) / pieceTiles;
   // Few rows: the columns are cut as well, so that every thread has some.
-  const wanted = threadCount == 1 ? 1 : (4 * threadCount + rowPieces - 1) / rowPieces;
-  const columnPieces = min(wanted, panelCount);
+  const columnPieces = threadCount == 1 ? 1 : min(panelCount, (wanted + rowPieces - 1) / rowPieces);
   const pieces = rowPieces * columnPieces;
   const scratch = address(call, 14) + <usize>thread * address(call, 15);
   for (let piece = takePiece(control); piece < pieces; piece = takePiece(control)) {
@@ -136,6 +140,13 @@ export function multiplyFloatPanels(call: usize, control: usize, thread: i32, th
     const panelLast = shareFirst(panelCount, (piece % columnPieces) + 1, columnPieces);
     multiplyPiece(call, depth, rowFirst, rowCount, panelFirst, panelLast, scratch);
   }
+}
+
+/** Tiles of a piece, for at least `wanted` pieces, and as many for each thread, if that leaves 4 for each piece. */
+function tilesOfPiece(tiles: i32, wanted: i32, threadCount: i32): i32 {
+  const pieces = max(wanted, (tiles + PIECE_TILES - 1) / PIECE_TILES);
+  const even = ((pieces + threadCount - 1) / threadCount) * threadCount;
+  return min(PIECE_TILES, max(4, (tiles + even - 1) / even));
 }
 
 function multiplyPiece(
