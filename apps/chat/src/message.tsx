@@ -1,8 +1,11 @@
 /** One message: its text as markdown, its branches, feedback, and its tokens with their probabilities. */
 import { memo, useState } from "react";
-import Markdown from "react-markdown";
+import Markdown, { type Options } from "react-markdown";
 import remarkGfm from "remark-gfm";
 import type { ChatNode, Feedback, TokenView } from "./tree.ts";
+
+/** A single tilde is no deletion: models write ranges with it. */
+const plugins: NonNullable<Options["remarkPlugins"]> = [[remarkGfm, { singleTilde: false }]];
 
 interface Props {
   readonly node: ChatNode;
@@ -53,7 +56,7 @@ export const Message = memo(function Message(props: Props) {
           {node.content === "" && busy ? (
             <span className="waiting">…</span>
           ) : (
-            <Markdown remarkPlugins={[remarkGfm]} components={{ pre: Code }}>
+            <Markdown remarkPlugins={plugins} components={{ pre: Code }}>
               {node.content}
             </Markdown>
           )}
@@ -124,7 +127,7 @@ function Thumbs({ node, onFeedback }: Pick<Props, "node" | "onFeedback">) {
         aria-pressed={feedback?.liked === true}
         onClick={give(true)}
       >
-        👍
+        Good
       </button>
       <button
         type="button"
@@ -132,7 +135,7 @@ function Thumbs({ node, onFeedback }: Pick<Props, "node" | "onFeedback">) {
         aria-pressed={feedback?.liked === false}
         onClick={give(false)}
       >
-        👎
+        Bad
       </button>
       {open && feedback ? (
         <div className="feedback">
