@@ -12,6 +12,7 @@ import type { Constraint } from "./constraint.ts";
 import type { Sequence } from "./engine.ts";
 import { type LogProbability, logProbability, topLogProbabilities } from "./log-probabilities.ts";
 import { resolveSampling, Sampler, type SamplingOptions } from "./sampler.ts";
+import { type Speculate, Speculation, type SpeculationCounts } from "./speculative.ts";
 import { StopMatcher } from "./stop.ts";
 
 export interface GenerateOptions extends SamplingOptions {
@@ -29,6 +30,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly promptLogProbabilities?: boolean;
   /** With `promptLogProbabilities`: report this many of the likeliest tokens in each prompt token's place as well. */
   readonly promptAlternatives?: number;
+  /** Guess tokens and check several in one step: the same answer, sooner where guesses are often right. Default: none. */
+  readonly speculate?: Speculate;
   readonly signal?: AbortSignal;
   /** Called while the prompt is processed. */
   readonly onPromptProgress?: (done: number, total: number) => void;
@@ -69,6 +72,8 @@ export interface GenerationResult {
   readonly promptLogProbabilities?: readonly number[];
   /** One list for each prompt id, where asked for; the first is empty. */
   readonly promptAlternatives?: readonly (readonly LogProbability[])[];
+  /** Guessed tokens and how many were right, where asked for. */
+  readonly speculation?: SpeculationCounts;
   readonly timings: Timings;
 }
 
@@ -105,6 +110,9 @@ export async function* generate(
   // White space that a constraint allowed is part of the answer.
   const joins = constraint ? { ...prompt, trimStart: false } : prompt;
   const text = new AnswerText(tokenizer, joins, options.stop ?? []);
+  const speculation = options.speculate
+    ? new Speculation(sequence, options.speculate, tokenizer.vocabularySize, prompt.ids, signal)
+    : undefined;
   const started = now();
   const prefill = await processPrompt(sequence, contextLength, prompt.ids, options);
   for (const id of prompt.ids) sampler.accept(id);
@@ -139,7 +147,9 @@ export async function* generate(
       finishReason = "stop";
       break;
     }
-    if (predicted < limit)
+    if (predicted >= limit) break;
+    if (speculation) logits = await speculation.next(id, limit - predicted);
+    else
       await sequence.append([id], "last", {
         ...(signal ? { signal } : {}),
         onLogits: (row) => {
@@ -157,6 +167,7 @@ export async function* generate(
     ...(options.logProbabilities === undefined ? {} : { logProbabilities }),
     ...(options.promptLogProbabilities ? { promptLogProbabilities: prefill.logProbabilities } : {}),
     ...(options.promptAlternatives === undefined ? {} : { promptAlternatives: prefill.alternatives }),
+    ...(speculation ? { speculation: speculation.counts } : {}),
     timings: timings(prefill.cached, prompt.ids.length, answered - started, predicted, now() - answered),
   };
 }

@@ -260,6 +260,9 @@ export class Model {
     options: GenerateOptions,
   ): AsyncGenerator<GeneratedToken, GenerationResult> {
     const prompt = promptOf();
+    // It would wait for a sequence that its own answer holds.
+    if (typeof options.speculate === "object" && options.speculate.draft === this)
+      throw new CriaError("bad-input", "a model cannot be its own draft model; expected a smaller one");
     const sequence = await this.#acquire(prompt.ids, options.signal);
     try {
       return yield* generate(sequence, this.contextLength, this.tokenizer, prompt, options);
