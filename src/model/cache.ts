@@ -162,8 +162,8 @@ export class Cache {
   }
 
   /**
-   * Gives back what a sequence holds beyond its first `length` tokens. A page that others can find is not written again:
-   * a cut inside of it falls back to its beginning.
+   * Gives back what a sequence holds beyond its first `length` tokens. A page that is cut will be written again: it cannot
+   * be found any more, and where others hold it too the sequence falls back to its beginning.
    *
    * @returns how many tokens the sequence still holds.
    */
@@ -172,8 +172,10 @@ export class Cache {
     if (!pages) return length;
     let kept = length;
     const cut = Math.floor(length / PAGE_LENGTH);
-    if (length % PAGE_LENGTH !== 0 && cut < pages.length && this.#pages[pages[cut]].key !== undefined)
-      kept = cut * PAGE_LENGTH;
+    if (length % PAGE_LENGTH !== 0 && cut < pages.length) {
+      if (this.#pages[pages[cut]].users > 1) kept = cut * PAGE_LENGTH;
+      else this.#forget(pages[cut]);
+    }
     for (const page of pages.splice(Math.ceil(kept / PAGE_LENGTH)).reverse()) this.#giveBack(page);
     return kept;
   }
