@@ -118,7 +118,8 @@ it("forgets the longest unused pages when it needs room", async () => {
   const again = await model.generate(long[11], { maxTokens: 1, temperature: 0 }).result();
   const oldest = await model.generate(long[0], { maxTokens: 1, temperature: 0 }).result();
   expect(again.timings.cache_n).toBe(200);
-  expect(oldest.timings.cache_n).toBe(0);
+  // No page of it: at most the beginning-of-text token that all share.
+  expect(oldest.timings.cache_n).toBeLessThanOrEqual(1);
 });
 
 it("embeds texts as vectors of unit length, the same among others as alone", async () => {
