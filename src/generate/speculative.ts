@@ -121,7 +121,7 @@ export class Speculation {
 }
 
 /** What followed the last tokens where they stood last before, at most `count` tokens. */
-export function lookUp(text: readonly number[], count: number): readonly number[] {
+function lookUp(text: readonly number[], count: number): readonly number[] {
   for (const length of LOOKUP_LENGTHS)
     for (let end = text.length - 1; end >= length; end--) {
       let same = 0;

@@ -51,6 +51,8 @@ describe.skipIf(!npmIsHere)("the packed package", () => {
       "README.md",
       "src",
       "scripts",
+      "apps",
+      "models",
     ])
       if (existsSync(join(root, name))) cpSync(join(root, name), join(copy, name), { recursive: true });
     symlinkSync(join(root, "node_modules"), join(copy, "node_modules"), "junction");
@@ -80,7 +82,8 @@ describe.skipIf(!npmIsHere)("the packed package", () => {
     expect(packed).toEqual(
       expect.arrayContaining(["package.json", "LICENSE", "dist/node.js", "dist/node.d.ts"]),
     );
-    expect(packed).toContain("dist/cli/main.js");
+    for (const path of ["dist/cli/main.js", "dist/browser.js", "dist/page/index.html", "models/default.gguf"])
+      expect(packed).toContain(path);
     expect(packed.filter((path) => /\.test\.|^(src|tests|bench|scripts)\//.test(path))).toEqual([]);
   });
 
@@ -97,6 +100,22 @@ describe.skipIf(!npmIsHere)("the packed package", () => {
   test("exports load", async () => {
     const program = 'import { load } from "cria"; console.log(typeof load);';
     expect(await runIn(app, process.execPath, ["--input-type=module", "--eval", program])).toBe("function\n");
+  });
+
+  test.each([
+    ["cria/train", "trainRecipe"],
+    ["cria/server", "createServer"],
+    ["cria/ai-sdk", "createCria"],
+  ])("%s loads", async (entry, name) => {
+    const program = `import { ${name} } from "${entry}"; console.log(typeof ${name});`;
+    expect(await runIn(app, process.execPath, ["--input-type=module", "--eval", program])).toBe("function\n");
+  });
+
+  test("tells a story with the model that comes with it", async () => {
+    const text = await runIn(app, "npx", [
+      ...["--no-install", "cria", "generate", "-p", "Once upon a time", "-n", "20", "--temp", "0"],
+    ]);
+    expect(text.trim().length).toBeGreaterThan(20);
   });
 
   test("brings types that a strict program compiles against", async () => {

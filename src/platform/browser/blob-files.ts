@@ -2,7 +2,7 @@
 import { allocateBytes, type ByteSource, checkRange, type FileSystem } from "../../files/byte-source.ts";
 import { CriaError } from "../../shared/errors.ts";
 
-export function blobSource(blob: Blob, name: string): ByteSource {
+function blobSource(blob: Blob, name: string): ByteSource {
   return {
     name,
     byteLength: blob.size,
