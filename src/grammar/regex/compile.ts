@@ -34,7 +34,7 @@ export function compileRegex(
 }
 
 /** The same without edges: ^ and $ at the ends are taken in, and where they are missing a search gets "anything". */
-export function anchored(regex: Regex, mode: "whole" | "search"): Regex {
+function anchored(regex: Regex, mode: "whole" | "search"): Regex {
   if (regex.kind === "choice")
     return { kind: "choice", options: regex.options.map((option) => anchored(option, mode)) };
   let parts = regex.kind === "sequence" ? [...regex.parts] : [regex];
