@@ -8,8 +8,9 @@
  *
  * Flow: generate.ts, evaluate/ (ids) → Engine → logits → sampler or log-probabilities.
  */
+import type { StoredTensor } from "../files/stored-tensor.ts";
 import type { AdapterContents } from "../model/adapter.ts";
-import { Cache, PAGE_LENGTH } from "../model/cache.ts";
+import { Cache, PAGE_LENGTH, type ReadCached } from "../model/cache.ts";
 import type { ModelConfig } from "../model/config.ts";
 import {
   allocateBuffers,
@@ -76,6 +77,12 @@ export interface Sequence {
   append(ids: readonly number[], outputs: Outputs, options?: AppendOptions): Promise<void>;
   /** Forgets all but the first `length` tokens, or a few more where others share them: look at `ids` afterwards. */
   truncate(length: number): void;
+  /** The adapters that it was processed with, as one text; "" for none. */
+  readonly adapters: string;
+  /** What the cache holds of it, to be kept elsewhere (session.ts). */
+  tensors(): readonly StoredTensor[];
+  /** Holds `ids` from now on, with what `tensors` gave for them. @throws {CriaError} as `append`, and what `read` throws */
+  restore(ids: readonly number[], read: ReadCached): Promise<void>;
   dispose(): void;
 }
 
@@ -161,6 +168,7 @@ export class Engine {
     const ids: number[] = [];
     // Under which adapters the ids were processed.
     let { variant } = this.#adapters;
+    const active = (): string => this.#adapters.variant;
     const truncate = (length: number): void => {
       ids.length = Math.min(ids.length, length);
       ids.length = this.#cache.release(slot, ids.length);
@@ -186,6 +194,21 @@ export class Engine {
       },
       append: (more, outputs, options) => this.#append(slot, ids, more, outputs, options),
       truncate,
+      get adapters() {
+        return ids.length > 0 ? variant : active();
+      },
+      tensors: () => this.#cache.tensors(slot, ids.length),
+      restore: async (kept, read) => {
+        this.#assertUsable();
+        truncate(0);
+        this.#check(0, kept);
+        variant = active();
+        this.#cache.reserve(this.#step, slot, kept.length);
+        await this.#cache.fill(slot, kept.length, read);
+        this.#assertUsable();
+        ids.push(...kept);
+        this.#cache.publish(slot, ids, 0);
+      },
       dispose: () => {
         truncate(0);
         this.#freeSequences.push(slot);

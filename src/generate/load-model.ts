@@ -75,6 +75,7 @@ export async function loadModel(
         tokenizer,
         chatFormat: () => chatFormat(options.chatTemplate ?? chatTemplate, tokenizer),
         hash: () => platform.hashFiles(file.paths),
+        files: platform.files,
         openAdapter: (adapter) => openAdapter(adapter, config, platform.files),
       });
     } catch (error) {

@@ -3,6 +3,7 @@ import { matricesFile, randomMatrices, smallConfig } from "../../tests/random-mo
 import { createReferenceDevice } from "../devices/reference/device.ts";
 import { loadWeights } from "../model/load.ts";
 import { modelWeights } from "../model/weights.ts";
+import { nodeFiles } from "../platform/node/file-system.ts";
 import { createTokenizer } from "../tokenizer/create-tokenizer.ts";
 import type { Vocabulary } from "../tokenizer/vocabulary.ts";
 import { chatFormat } from "./chat-format/detect.ts";
@@ -40,6 +41,7 @@ async function openModel(contextLength = 128, seed = 21): Promise<Model> {
     tokenizer,
     chatFormat: () => chatFormat(template, tokenizer),
     hash: async () => "",
+    files: nodeFiles,
     openAdapter: async () => ({ name: "none", alpha: 1, matrices: new Map() }),
   });
 }

@@ -3,6 +3,7 @@
  *
  * Flow: load-model.ts (files → device) → Model → generate, chat, evaluate/.
  */
+import type { FileSystem } from "../files/byte-source.ts";
 import type { AdapterContents } from "../model/adapter.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { LoadedAdapter } from "../model/load-adapter.ts";
@@ -20,6 +21,7 @@ import {
   type PromptText,
 } from "./generate.ts";
 import { Generation } from "./generation.ts";
+import { restoreSession, saveSession } from "./session.ts";
 
 export interface PromptOptions extends GenerateOptions {
   /** Read special tokens written in the prompt, such as `<s>`, as such. Default false: they are ordinary text. */
@@ -46,6 +48,8 @@ export interface ModelParts {
   readonly chatFormat: () => ChatFormat;
   readonly hash: () => Promise<string>;
   readonly openAdapter: (path: string) => Promise<AdapterContents>;
+  /** Where sessions are kept. */
+  readonly files: FileSystem;
 }
 
 export class Model {
@@ -62,6 +66,7 @@ export class Model {
   readonly #active: LoadedAdapter[] = [];
   readonly #waiting: ((sequence: Sequence) => void)[] = [];
   #format: ChatFormat | undefined;
+  #hash: Promise<string> | undefined;
 
   constructor(parts: ModelParts) {
     this.#parts = parts;
@@ -121,7 +126,8 @@ export class Model {
 
   /** SHA-256 of the model's files, in hexadecimal. */
   hash(): Promise<string> {
-    return this.#parts.hash();
+    this.#hash ??= this.#parts.hash();
+    return this.#hash;
   }
 
   /** An empty sequence of its own, for evaluation. Waits for one while all are in use. */
@@ -193,6 +199,46 @@ export class Model {
       this.#active.push(...loaded);
     } finally {
       for (const sequence of held) this.#release(sequence);
+    }
+  }
+
+  /**
+   * Keeps in a file what has been read and made of a text, so that a prompt which begins alike goes on from there in a
+   * later run: `restoreSession`. A token takes 4 · layers · key/value heads · head length bytes.
+   *
+   * @param prompt which text; it is the last one where nothing is given, or where no other begins like it.
+   * @returns how many tokens the session has.
+   */
+  async saveSession(
+    path: string,
+    options: { readonly prompt?: string | readonly number[]; readonly signal?: AbortSignal } = {},
+  ): Promise<number> {
+    const { prompt, signal } = options;
+    const hash = await this.hash();
+    const sequence = await this.#acquire(prompt === undefined ? [] : this.promptOf(prompt).ids, signal);
+    try {
+      await saveSession(path, this.#parts.files, sequence, hash, signal);
+      return sequence.ids.length;
+    } finally {
+      this.#release(sequence);
+    }
+  }
+
+  /**
+   * Takes up what `saveSession` kept.
+   *
+   * @returns its tokens: what the next prompt may begin with.
+   * @throws {CriaError} "not-found"; "bad-file" for a damaged file; "bad-input" for a session of another model or other
+   * adapters; "context-full" when it is longer than the context; "aborted"
+   */
+  async restoreSession(path: string, options: { readonly signal?: AbortSignal } = {}): Promise<number[]> {
+    const hash = await this.hash();
+    const sequence = await this.#acquire([], options.signal);
+    try {
+      await restoreSession(path, this.#parts.files, sequence, hash, options.signal);
+      return [...sequence.ids];
+    } finally {
+      this.#release(sequence);
     }
   }
 

@@ -9,6 +9,7 @@
  *
  * Flow: generate/engine.ts (which sequence grows) → Cache (pages) → Step.pages → store, attention.
  */
+import type { StoredTensor } from "../files/stored-tensor.ts";
 import { CriaError } from "../shared/errors.ts";
 import type { Device } from "../tensor/device.ts";
 import type { Step } from "../tensor/step.ts";
@@ -34,6 +35,21 @@ interface Page {
   key: string | undefined;
   /** Never the same again, unlike its index: what follows a page that was overwritten is not found any more. */
   serial: number;
+}
+
+/** Reads bytes of a tensor of a session: [byteOffset, byteOffset + byteLength) of its `wholeLength`. */
+export type ReadCached = (
+  name: string,
+  byteLength: number,
+  byteOffset: number,
+  wholeLength: number,
+) => Promise<Uint8Array>;
+
+/** Rows that lie together in a page. */
+interface Run {
+  readonly row: number;
+  readonly cell: number;
+  readonly count: number;
 }
 
 /** What the first page of a text follows; those of other adapters follow other numbers, below it. */
@@ -178,6 +194,54 @@ export class Cache {
     }
     for (const page of pages.splice(Math.ceil(kept / PAGE_LENGTH)).reverse()) this.#giveBack(page);
     return kept;
+  }
+
+  /** What a sequence holds of its first `length` tokens: `layers.<n>.keys` and `layers.<n>.values`, [length, columns]. */
+  tensors(sequence: number, length: number): StoredTensor[] {
+    return this.#named().map(({ name, tensor }) => ({
+      name,
+      format: "F16",
+      rows: length,
+      columns: tensor.columns,
+      readRows: async (rowFirst, rowCount) => {
+        const bytes = new Uint8Array(rowCount * tensor.stride);
+        for (const run of this.#runs(sequence, rowFirst, rowCount)) {
+          const offset = tensor.byteOffset + run.cell * tensor.stride;
+          const part = await this.#device.read(tensor.memory, offset, run.count * tensor.stride);
+          bytes.set(part, run.row * tensor.stride);
+        }
+        return bytes;
+      },
+    }));
+  }
+
+  /** Fills the `length` tokens that a sequence has room for with what `tensors` gave. */
+  async fill(sequence: number, length: number, read: ReadCached): Promise<void> {
+    for (const { name, tensor } of this.#named())
+      for (const { row, cell, count } of this.#runs(sequence, 0, length)) {
+        const { stride } = tensor;
+        const bytes = await read(name, count * stride, row * stride, length * stride);
+        this.#device.write(tensor.memory, bytes, tensor.byteOffset + cell * stride);
+      }
+  }
+
+  #named(): { readonly name: string; readonly tensor: Tensor }[] {
+    return this.layers.flatMap(({ keys, values }, layer) => [
+      { name: `layers.${layer}.keys`, tensor: keys },
+      { name: `layers.${layer}.values`, tensor: values },
+    ]);
+  }
+
+  /** A sequence's rows [rowFirst, rowFirst + rowCount) as runs of cells that lie together; `row` counts from `rowFirst`. */
+  *#runs(sequence: number, rowFirst: number, rowCount: number): Generator<Run> {
+    const pages = this.#pagesOf.get(sequence) ?? [];
+    for (let row = rowFirst; row < rowFirst + rowCount; ) {
+      const inPage = row % PAGE_LENGTH;
+      const count = Math.min(PAGE_LENGTH - inPage, rowFirst + rowCount - row);
+      const cell = pages[Math.floor(row / PAGE_LENGTH)] * PAGE_LENGTH + inPage;
+      yield { row: row - rowFirst, cell, count };
+      row += count;
+    }
   }
 
   /** From now on pages are found and made known among those of `variant`: other adapters give other keys and values. */

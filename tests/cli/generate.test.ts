@@ -40,6 +40,18 @@ describe("generate", () => {
     expect((await runCria(greedy("-p", "two\\nlines", "--no-escape", "-n", "8"))).stdout).not.toBe(stdout);
   });
 
+  test("--prompt-cache keeps what was read: the next run reads only what is new", async () => {
+    const path = join(folder, "kept.session");
+    const first = await json("-p", "hello there", "-n", "5", "--prompt-cache", path);
+    expect(first.timings).toMatchObject({ cache_n: 0 });
+    const again = await json("-p", "hello there", "-n", "5", "--prompt-cache", path);
+    expect(again.ids).toEqual(first.ids);
+    // All but the last token, whose logits are not kept.
+    expect(again.timings).toMatchObject({ cache_n: (first.prompt_ids as number[]).length - 1, prompt_n: 1 });
+    const wrong = await runCria(greedy("-p", "hello", "--prompt-cache", model));
+    expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining(model) });
+  });
+
   test("--json has text, ids, log-probabilities, timings and the model's hash", async () => {
     const result = await json("-p", "hello", "-n", "5", "--logprobs", "2", "--prompt-logprobs");
     expect(result).toMatchObject({

@@ -15,10 +15,11 @@ import {
   answerOptions,
   type RunFlags,
 } from "../options.ts";
+import { addPromptCacheOption, type PromptCacheFlags, withPromptCache } from "../prompt-cache.ts";
 import { formatInteger } from "../quantities.ts";
 import { errorColors, notice } from "../terminal.ts";
 
-interface Flags extends RunFlags, AnswerFlags, InputFlags {
+interface Flags extends RunFlags, AnswerFlags, InputFlags, PromptCacheFlags {
   readonly systemPrompt?: string;
   readonly systemPromptFile?: string;
   readonly chatTemplate?: string;
@@ -40,7 +41,7 @@ export function addChatCommand(program: Command): void {
     )
     .option("--chat-template-file <path>", "read the template from a file")
     .option("--no-history", "neither read nor keep typed lines");
-  addRunOptions(command);
+  addPromptCacheOption(addRunOptions(command));
   addAnswerOptions(command);
   command.action(async (name: string | undefined, flags: Flags) => {
     const first = await optionText(command, flags);
@@ -57,9 +58,14 @@ export function addChatCommand(program: Command): void {
     try {
       const conversation = new Conversation(system);
       if (interactive && first !== undefined) notice(`${PROMPT}${first}`);
-      await new ChatSession({ model, conversation, reader, options: answerOptions(flags), interactive }).run(
-        first,
-      );
+      const session = new ChatSession({
+        model,
+        conversation,
+        reader,
+        options: answerOptions(flags),
+        interactive,
+      });
+      await withPromptCache(model, flags, () => session.run(first));
     } finally {
       reader.close();
     }

@@ -21,11 +21,12 @@ import {
   type RunFlags,
 } from "../options.ts";
 import { ProgressBar } from "../progress-bar.ts";
+import { addPromptCacheOption, type PromptCacheFlags, withPromptCache } from "../prompt-cache.ts";
 import { formatInteger } from "../quantities.ts";
 import { errorColors, notice, outputColors, writeJson, writeOutput } from "../terminal.ts";
 import { timingLine } from "../timing-lines.ts";
 
-interface Flags extends RunFlags, AnswerFlags, InputFlags, ConstraintFlags {
+interface Flags extends RunFlags, AnswerFlags, InputFlags, ConstraintFlags, PromptCacheFlags {
   readonly parseSpecial?: boolean;
   readonly json?: boolean;
   readonly logprobs?: number;
@@ -40,7 +41,7 @@ export function addGenerateCommand(program: Command): void {
     "--parse-special",
     "read special tokens written in the prompt, such as <s>, as such",
   );
-  addRunOptions(command);
+  addPromptCacheOption(addRunOptions(command));
   addAnswerOptions(command);
   addConstraintOptions(command);
   command
@@ -64,8 +65,9 @@ export function addGenerateCommand(program: Command): void {
         parseSpecial: flags.parseSpecial === true,
         ...(constraint ? { constraint: constraint(model.tokenizer) } : {}),
       };
-      if (flags.json) await printJson(model, prompt, flags, options);
-      else await printText(model, prompt, options);
+      await withPromptCache(model, flags, () =>
+        flags.json ? printJson(model, prompt, flags, options) : printText(model, prompt, options),
+      );
     });
 }
 

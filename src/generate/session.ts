@@ -1,0 +1,94 @@
+/**
+ * Sessions: what a model has read and made of a text, kept in a file, so that a later run goes on without reading again.
+ *
+ *   safetensors   __metadata__ { format: "cria-session", model: SHA-256, adapters, ids: JSON }
+ *                 layers.<n>.keys, layers.<n>.values   [tokens, key/value heads · head length] F16
+ *
+ * A session fits only the model that made it, so the model's hash is checked, and only the same adapters.
+ *
+ * Flow: Sequence → saveSession → file → restoreSession → Sequence.
+ */
+import type { FileSystem } from "../files/byte-source.ts";
+import { readSafetensors } from "../files/safetensors/read.ts";
+import { writeSafetensors } from "../files/safetensors/write.ts";
+import { CriaError, throwIfAborted } from "../shared/errors.ts";
+import type { Sequence } from "./engine.ts";
+
+const FORMAT = "cria-session";
+
+/** Writes what the sequence holds; the file appears whole or not at all. */
+export async function saveSession(
+  path: string,
+  files: FileSystem,
+  sequence: Sequence,
+  modelHash: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const metadata = new Map([
+    ["format", FORMAT],
+    ["model", modelHash],
+    ["adapters", sequence.adapters],
+    ["ids", JSON.stringify(sequence.ids)],
+  ]);
+  const sink = await files.create(path);
+  try {
+    const tensors = sequence.tensors();
+    await writeSafetensors(sink, { metadata, tensors, vectors: new Set(), ...(signal ? { signal } : {}) });
+    await sink.close();
+  } catch (error) {
+    await sink.abort();
+    throw error;
+  }
+}
+
+/**
+ * Fills a sequence from a file. It holds nothing when this throws.
+ *
+ * @throws {CriaError} "not-found"; "bad-file" for another file or a damaged one; "bad-input" for a session of another
+ * model or other adapters; "context-full" when it is longer than the context; "aborted"
+ */
+export async function restoreSession(
+  path: string,
+  files: FileSystem,
+  sequence: Sequence,
+  modelHash: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const source = await files.open(path);
+  sequence.truncate(0);
+  try {
+    const { metadata, tensors } = await readSafetensors(source);
+    if (metadata.get("format") !== FORMAT) throw new CriaError("bad-file", `${path}: not a session of Cria`);
+    if (metadata.get("model") !== modelHash)
+      throw new CriaError("bad-input", `${path}: a session of another model; expected one of ${modelHash}`);
+    if (metadata.get("adapters") !== sequence.adapters)
+      throw new CriaError(
+        "bad-input",
+        `${path}: a session with the adapters "${metadata.get("adapters")}"; the model answers with "${sequence.adapters}"`,
+      );
+    const ids = parseIds(path, metadata.get("ids"));
+    const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+    await sequence.restore(ids, async (name, byteLength, byteOffset, wholeLength) => {
+      throwIfAborted(signal);
+      const tensor = byName.get(name);
+      if (tensor?.dtype !== "F16" || tensor.byteLength !== wholeLength)
+        throw new CriaError("bad-file", `${path}: expected ${name} with ${wholeLength} bytes of F16`);
+      return source.read(tensor.byteOffset + byteOffset, byteLength);
+    });
+  } catch (error) {
+    sequence.truncate(0);
+    throw error;
+  } finally {
+    await source.close();
+  }
+}
+
+function parseIds(path: string, text = ""): number[] {
+  try {
+    const ids: unknown = JSON.parse(text);
+    if (Array.isArray(ids) && ids.every((id) => Number.isInteger(id))) return ids as number[];
+  } catch {
+    // Worded below.
+  }
+  throw new CriaError("bad-file", `${path}: its list of token ids cannot be read`);
+}
