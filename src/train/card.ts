@@ -76,7 +76,10 @@ export function modelCard(recipe: Recipe, figures: CardFigures): string {
 }
 
 function named(validation: Readonly<Record<string, number>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(validation).map(([name, value]) => [`held-out ${name}`, value]));
+  const worded = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  return Object.fromEntries(
+    Object.entries(validation).map(([name, value]) => [`held-out ${worded(name)}`, value]),
+  );
 }
 
 function sampleBlock({ prompt, text }: { readonly prompt: string; readonly text: string }): string {
