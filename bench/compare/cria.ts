@@ -4,10 +4,9 @@ import { pathToFileURL } from "node:url";
 import type * as Cria from "../../src/node.ts";
 import { serve } from "./protocol.ts";
 
-await serve("this checkout", async ({ model: path, threads, contextLength, build }) => {
+await serve("this checkout", async ({ model: path, threads, contextLength, sequences, build }) => {
   const { load } = (await import(pathToFileURL(join(build, "node.js")).href)) as typeof Cria;
-  const model = await load(path, { threads, contextLength });
-  return ({ ids, count }) =>
-    model.generate(ids, { maxTokens: count, temperature: 0, ignoreEnd: true }).tokens();
+  const model = await load(path, { threads, contextLength, sequences });
+  return (ids, count) => model.generate(ids, { maxTokens: count, temperature: 0, ignoreEnd: true }).tokens();
 });
 process.exit(0);

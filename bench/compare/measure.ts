@@ -5,7 +5,7 @@
 import { type EngineName, type EngineProcess, startEngine } from "./engine.ts";
 import type { LimitMeter } from "./limits.ts";
 import type { BenchModel } from "./models.ts";
-import type { EngineAnswer, EngineStart } from "./protocol.ts";
+import type { EngineAnswer, EngineStart, GenerateQuestion } from "./protocol.ts";
 
 export interface MeasureOptions {
   readonly engines: readonly EngineName[];
@@ -56,6 +56,7 @@ export async function measureModel(
     model: model.path,
     threads: options.threads,
     contextLength,
+    sequences: 1,
     build: options.build,
   };
   const samples: ModelSamples = {
@@ -72,7 +73,7 @@ export async function measureModel(
       options.onTurn(`start ${turn + 1}/${options.repeat}: ${name}`);
       const begun = performance.now();
       await using engine = await startEngine(name, start);
-      await engine.generate({ ids: randomIds(model, 8, turn), count: 1 });
+      await engine.generate({ prompts: [randomIds(model, 8, turn)], count: 1 });
       of(name).firstTokenMs.push(performance.now() - begun);
       of(name).loadMs.push(engine.ready.loadMs);
       of(name).version = engine.ready.version;
@@ -120,9 +121,9 @@ function testsFor({ contextLength }: BenchModel, depthWanted: number): Test[] {
 }
 
 /** A prompt that differs from turn to turn, so that no cache serves it; at depth the same, so that one does. */
-function questionOf(model: BenchModel, test: Test, seed: number): { ids: number[]; count: number } {
-  if (test.kind === "prefill") return { ids: randomIds(model, test.tokens, seed), count: 1 };
-  return { ids: randomIds(model, Math.max(1, test.depth), 0), count: test.tokens + 1 };
+function questionOf(model: BenchModel, test: Test, seed: number): GenerateQuestion {
+  if (test.kind === "prefill") return { prompts: [randomIds(model, test.tokens, seed)], count: 1 };
+  return { prompts: [randomIds(model, Math.max(1, test.depth), 0)], count: test.tokens + 1 };
 }
 
 function speedOf(test: Test, answer: EngineAnswer): number {
@@ -130,7 +131,7 @@ function speedOf(test: Test, answer: EngineAnswer): number {
 }
 
 /** Ids of ordinary tokens. */
-function randomIds({ vocabularySize }: BenchModel, count: number, seed: number): number[] {
+export function randomIds({ vocabularySize }: BenchModel, count: number, seed: number): number[] {
   let state = (Math.imul(seed + 2, 0x9e3779b1) | 1) >>> 0;
   return Array.from({ length: count }, () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -139,7 +140,7 @@ function randomIds({ vocabularySize }: BenchModel, count: number, seed: number):
 }
 
 /** Who begins changes from turn to turn. */
-function inTurn<Item>(items: readonly Item[], turn: number): Item[] {
+export function inTurn<Item>(items: readonly Item[], turn: number): Item[] {
   return turn % 2 === 0 ? [...items] : [...items].reverse();
 }
 

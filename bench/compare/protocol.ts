@@ -11,21 +11,24 @@ export interface EngineStart {
   /** Path of a GGUF file. */
   readonly model: string;
   readonly threads: number;
+  /** Positions of one sequence. */
   readonly contextLength: number;
+  /** Answers that can be made side by side. */
+  readonly sequences: number;
   /** Where Cria was compiled to; others do not look. */
   readonly build: string;
 }
 
-/** Greedy generation: the prompt's ids, then `count` tokens. What the cache shares with the prompt is kept. */
+/** Greedy generation: after each prompt `count` tokens, all side by side. What the cache shares with a prompt is kept. */
 export interface GenerateQuestion {
-  readonly ids: readonly number[];
+  readonly prompts: readonly (readonly number[])[];
   readonly count: number;
 }
 
 export interface EngineAnswer {
-  /** From the question to the first token. */
+  /** From the question to the first token of any answer. */
   readonly promptMs: number;
-  /** From the first token to the last: count − 1 steps. */
+  /** From that token to the last of all answers: for one, count − 1 steps. */
   readonly decodeMs: number;
   /** The most memory that the process had resident so far. */
   readonly peakBytes: number;
@@ -37,8 +40,8 @@ export interface EngineReady {
   readonly version: string;
 }
 
-/** What an engine does with a question: hands over each token as it comes. */
-export type Generate = (question: GenerateQuestion) => AsyncIterable<unknown>;
+/** What an engine does with a prompt: hands over each token as it comes. `index` is that of the prompt. */
+export type Generate = (ids: readonly number[], count: number, index: number) => AsyncIterable<unknown>;
 
 /** Answers questions from stdin until it ends. */
 export async function serve(version: string, load: (start: EngineStart) => Promise<Generate>): Promise<void> {
@@ -47,17 +50,20 @@ export async function serve(version: string, load: (start: EngineStart) => Promi
   const generate = await load(start);
   say({ loadMs: performance.now() - loadStart, version } satisfies EngineReady);
   for await (const line of readLines(process.stdin)) {
-    const question = JSON.parse(line) as GenerateQuestion;
+    const { prompts, count } = JSON.parse(line) as GenerateQuestion;
     const asked = performance.now();
-    let first = asked;
+    let first = 0;
     let last = asked;
-    let tokens = 0;
-    for await (const _ of generate(question)) {
-      last = performance.now();
-      if (tokens++ === 0) first = last;
-      if (tokens === question.count) break;
-    }
-    if (tokens !== question.count) throw new Error(`expected ${question.count} tokens, got ${tokens}`);
+    const answer = async (ids: readonly number[], index: number): Promise<void> => {
+      let tokens = 0;
+      for await (const _ of generate(ids, count, index)) {
+        last = performance.now();
+        first ||= last;
+        if (++tokens === count) break;
+      }
+      if (tokens !== count) throw new Error(`expected ${count} tokens, got ${tokens}`);
+    };
+    await Promise.all(prompts.map(answer));
     say({ promptMs: first - asked, decodeMs: last - first, peakBytes: peakBytes() } satisfies EngineAnswer);
   }
 }
