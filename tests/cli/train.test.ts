@@ -1,12 +1,12 @@
 /** `cria train` as a person runs it: a model from nothing, tuned, aligned, resumed; and what it says of wrong recipes. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { writeTinyModel } from "../tiny-model.ts";
-import { runCria } from "./run-cria.ts";
+import { runCria, runInShell } from "./run-cria.ts";
 
 let folder = "";
 const at = (name: string) => join(folder, name);
@@ -111,6 +111,28 @@ describe("a run", () => {
     const losses = metricsOf("aligned").flatMap(({ loss }) => (typeof loss === "number" ? [loss] : []));
     expect(losses[0]).toBeCloseTo(Math.log(2), 3);
     expect(losses.at(-1)).toBeLessThan(0.5);
+  });
+});
+
+describe("a disk that takes no more", () => {
+  it("ends the run with a clear error; the checkpoints before it stay, and the run goes on from them", async () => {
+    const settings = {
+      ...{ kind: "pretrain", tokenizer: at("tiny.gguf"), data: [{ path: at("text.jsonl") }] },
+      ...{ model: { width: 32, layers: 1, heads: 4, feedForward: 64, context: 32 }, validation: 0.2 },
+    };
+    const path = recipe("full", settings);
+    expect(await runCria(["train", "pretrain", path])).toMatchObject({ code: 0 });
+    const checkpoints = join(at("full"), "checkpoints");
+    const weights = readFileSync(join(at("full"), "model.gguf"));
+    for (const name of ["step-00000006.json", "step-00000006.safetensors"]) await rm(join(checkpoints, name));
+    const before = readdirSync(checkpoints);
+    // No file may grow beyond 100 blocks: what the system says of a full disk, at a place that a test can choose.
+    const resume = `cria train pretrain '${path}' --resume`;
+    const full = runInShell(`trap '' XFSZ; ulimit -f 100; ${resume}`);
+    expect(full).toMatchObject({ code: 1, stderr: expect.stringMatching(/error: .*step-00000006/) });
+    expect(readdirSync(checkpoints)).toEqual(before);
+    expect(runInShell(resume)).toMatchObject({ code: 0 });
+    expect(readFileSync(join(at("full"), "model.gguf"))).toEqual(weights);
   });
 });
 
