@@ -84,6 +84,29 @@ describe.skipIf(!chromiumIsInstalled())("in Chromium", () => {
     );
   });
 
+  it("answers the same from models that are loaded one after the other", async () => {
+    const server = await serve(true);
+    const page = await openPage(browser, server.url);
+    const answers = await page.evaluate(
+      async ({ text, entry }) => {
+        const { load: loadModel } = await importModule(entry);
+        const all: number[][] = [];
+        for (let turn = 0; turn < 6; turn++) {
+          const model = await loadModel("/tiny.gguf", { store: false, threads: 2 });
+          for (let time = 0; time < 3; time++)
+            all.push((await model.generate(text, { temperature: 0, maxTokens: 30 }).result()).ids);
+          // The half of them in the midst of an answer.
+          const tokens = model.generate(text, { maxTokens: 30 }).tokens();
+          if (turn % 2 === 1) await tokens.next();
+          model.dispose();
+        }
+        return all;
+      },
+      { text: prompt, entry: "/dist/browser.js" },
+    );
+    expect(answers).toEqual(Array.from({ length: 18 }, () => wanted));
+  });
+
   it("keeps a model for the next visit, and goes on with a download that was cut", async () => {
     const server = await serve(true);
     const page = await openPage(browser, server.url);

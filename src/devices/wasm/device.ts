@@ -231,7 +231,7 @@ class WasmDevice implements Device {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#live.clear();
-    const ended = this.#threads.dispose().then(() => this.#heap.dispose());
+    const ended = this.#threads.dispose().then((gone) => gone && this.#heap.dispose());
     endings = Promise.all([endings, ended]);
   }
 

@@ -15,8 +15,11 @@ export interface Thread {
   listen(onMessage: (message: unknown) => void, onDeath: (cause: unknown) => unknown): void;
   /** Whether the thread keeps the process from ending by itself. */
   keepAlive(alive: boolean): void;
-  /** Resolves when it is gone. */
-  terminate(): Promise<unknown>;
+  /**
+   * Ends it, whatever it does. Resolves with whether it is surely gone: a browser lets a worker go on for seconds after it
+   * was told to end.
+   */
+  terminate(): Promise<boolean>;
 }
 
 /** Starts a thread that passes each message it gets to one `createThreadBody`. */
@@ -42,8 +45,8 @@ export interface Threads {
    * takes less time than keeping step would.
    */
   run(plan: number, small: boolean): Promise<void> | undefined;
-  /** Ends the threads; resolves when they are gone. What runs is broken off. */
-  dispose(): Promise<unknown>;
+  /** Ends the threads. Resolves with whether none will touch the memory any more. */
+  dispose(): Promise<boolean>;
 }
 
 /** Runs plans at once. */
@@ -54,7 +57,7 @@ export function callerThread(kernels: Kernels, control: number): Threads {
       kernels.walk(control, plan, 0, 1);
       return undefined;
     },
-    dispose: async () => {},
+    dispose: async () => true,
   };
 }
 
@@ -70,6 +73,8 @@ export function workerThreads(
 ): Threads {
   const words = handshakeWords(shared.memory, shared.control);
   Atomics.store(words, ASLEEP, 1);
+  const ended = Promise.withResolvers<boolean>();
+  let living = count;
   const threads = Array.from({ length: count }, start);
   let asked = 0;
   let waiting: PromiseWithResolvers<void> | undefined;
@@ -83,18 +88,36 @@ export function workerThreads(
     else run?.resolve();
   };
 
-  const die = (cause: unknown): Promise<unknown> => {
+  const terminate = async (): Promise<boolean> => {
+    const gone = await Promise.all(threads.map((thread) => thread.terminate()));
+    return gone.every(Boolean);
+  };
+
+  const die = (cause: unknown): void => {
     death ??= new CriaError("device-lost", "a thread of the CPU device died; load the model again", {
       cause,
     });
     finish(death);
     // The others wait for it at a barrier.
-    return Promise.all(threads.map((thread) => thread.terminate()));
+    void terminate();
+    ended.resolve(false);
+  };
+
+  const ask = (plan: number, small: boolean): void => {
+    asked = (asked + 1) | 0;
+    Atomics.store(words, PLAN, plan);
+    Atomics.store(words, SMALL, Number(small));
+    Atomics.store(words, REQUEST, asked);
+    if (Atomics.load(words, ASLEEP) === 1) threads[0].post(asked);
   };
 
   threads.forEach((thread, index) => {
-    // A message about an earlier plan, whose end was seen without it, is late.
-    thread.listen((number) => number === asked && finish(), die);
+    thread.listen((message) => {
+      if (message === ENDED) {
+        if (--living === 0) ended.resolve(true);
+        // A message about an earlier plan, whose end was seen without it, is late.
+      } else if (message === asked) finish();
+    }, die);
     const message: ThreadStart = { ...shared, thread: index, threadCount: count };
     thread.post(message);
     thread.keepAlive(false);
@@ -104,11 +127,7 @@ export function workerThreads(
     count,
     run(plan, small) {
       if (death) return Promise.reject(death);
-      asked = (asked + 1) | 0;
-      Atomics.store(words, PLAN, plan);
-      Atomics.store(words, SMALL, Number(small));
-      Atomics.store(words, REQUEST, asked);
-      if (Atomics.load(words, ASLEEP) === 1) threads[0].post(asked);
+      ask(plan, small);
       // With other workers at it this thread would only take their processor away.
       const spins = small || count === 1 ? CALLER_SPINS : 0;
       for (let spin = 0; spin < spins; spin++) if (Atomics.load(words, DONE) === asked) return undefined;
@@ -119,11 +138,27 @@ export function workerThreads(
       threads[0].keepAlive(true);
       return waiting.promise;
     },
-    dispose() {
-      return die(new CriaError("disposed", "the device was disposed"));
+    async dispose() {
+      if (death) return terminate();
+      death = new CriaError("disposed", "the device was disposed");
+      const running = waiting !== undefined;
+      finish(death);
+      // What runs would have to be waited for. Where that is not needed, it is broken off.
+      if (running && (await terminate())) return true;
+      ask(END, false);
+      const late = setTimeout(() => ended.resolve(false), LONGEST_END);
+      const orderly = await ended.promise;
+      clearTimeout(late);
+      return (await terminate()) || orderly;
     },
   };
 }
+
+/** In the place of a plan's address: the threads end, each with this message. */
+const END = 0;
+const ENDED = "ended";
+/** Milliseconds that threads have to end by themselves, what they compute included. */
+const LONGEST_END = 5000;
 
 // Words of the handshake between the caller and the first worker, each in a cache line of its own; `PLAN` and `SMALL` beside `REQUEST`. What comes before them belongs to kernels/barrier.ts.
 const REQUEST = 64;
@@ -152,8 +187,14 @@ export function createThreadBody(post: (message: unknown) => void): (message: un
     }
     const { module, memory, control, thread, threadCount } = message as ThreadStart;
     const kernels = instantiate(module, memory);
-    // Does not return: a following thread lives inside the module.
-    if (thread > 0) kernels.follow(control, thread, threadCount);
+    // A following thread lives inside the module.
+    // It returns when the threads end; from then on nothing here touches the memory.
+    if (thread > 0) {
+      kernels.follow(control, thread, threadCount);
+      serve = () => {};
+      post(ENDED);
+      return;
+    }
     const words = handshakeWords(memory, control);
     let done = 0;
     serve = () => {
@@ -162,6 +203,12 @@ export function createThreadBody(post: (message: unknown) => void): (message: un
         const number = Atomics.load(words, REQUEST);
         if (number !== done) {
           const plan = Atomics.load(words, PLAN);
+          if (plan === END) {
+            if (threadCount > 1) kernels.release(control, END);
+            serve = () => {};
+            post(ENDED);
+            return;
+          }
           const walkers = Atomics.load(words, SMALL) === 1 ? 1 : threadCount;
           if (walkers > 1) kernels.release(control, plan);
           kernels.walk(control, plan, 0, walkers);

@@ -18,6 +18,7 @@ export function startThread(): Thread {
     keepAlive() {},
     async terminate() {
       worker.terminate();
+      return false;
     },
   };
 }

@@ -20,6 +20,9 @@ export function startThread(): Thread {
       worker.on("exit", (code) => onDeath(new Error(`the worker ended with code ${code}`)));
     },
     keepAlive: (alive) => (alive ? worker.ref() : worker.unref()),
-    terminate: () => worker.terminate(),
+    async terminate() {
+      await worker.terminate();
+      return true;
+    },
   };
 }
