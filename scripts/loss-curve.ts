@@ -33,7 +33,7 @@ const heldOut = lines.flatMap(({ step, validation }) =>
 const [width, height, left, bottom] = [720, 360, 50, 40];
 const lastStep = steps[steps.length - 1].step;
 const [low, high] = [1.5, 6];
-const x = (step: number) => left + ((width - left - 10) * step) / lastStep;
+const x = (step: number) => left + ((width - left - 30) * step) / lastStep;
 const y = (loss: number) => 10 + ((height - bottom - 10) * (high - Math.min(loss, high))) / (high - low);
 const point = ({ step, loss }: { step: number; loss: number }) =>
   `${x(step).toFixed(1)},${y(loss).toFixed(1)}`;
@@ -49,6 +49,7 @@ const marks = [0, 0.25, 0.5, 0.75, 1].map(
 );
 console.log(
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">
+<title>Loss of the training run by step</title>
 <rect width="100%" height="100%" fill="#fff"/>
 ${[...grid, ...marks].join("\n")}
 <polyline fill="none" stroke="#4a7fb5" points="${trained.map(point).join(" ")}"/>

@@ -1,4 +1,4 @@
-/** A page that may import the compiled package, wllama and models: files of this machine with ranges, isolated for threads. */
+/** A page that may import the compiled package, wllama and models: files of this machine with ranges. */
 import { createReadStream, statSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -17,8 +17,12 @@ export interface BenchServer extends AsyncDisposable {
   readonly url: string;
 }
 
-/** Serves `/` (the page), `/dist/…`, `/jinja/…`, `/wllama/…` and `/model.gguf`. */
-export async function serveBench(build: string, model: () => string): Promise<BenchServer> {
+/**
+ * Serves `/` (the page), `/dist/…`, `/jinja/…`, `/wllama/…` and `/model.gguf`.
+ *
+ * @param isolated whether the page gets the headers that threads need
+ */
+export async function serveBench(build: string, model: () => string, isolated = true): Promise<BenchServer> {
   const fileOf = (path: string): string | undefined => {
     if (path === "/model.gguf") return model();
     if (path.startsWith("/dist/")) return join(build, path.slice(6));
@@ -29,8 +33,10 @@ export async function serveBench(build: string, model: () => string): Promise<Be
   };
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? "/", "http://localhost");
-    response.setHeader("cross-origin-opener-policy", "same-origin");
-    response.setHeader("cross-origin-embedder-policy", "require-corp");
+    if (isolated) {
+      response.setHeader("cross-origin-opener-policy", "same-origin");
+      response.setHeader("cross-origin-embedder-policy", "require-corp");
+    }
     if (pathname === "/") {
       response.setHeader("content-type", "text/html").end(html);
       return;
