@@ -92,10 +92,10 @@ async function createDevice({ threads, onNotice }: LoadOptions): Promise<Device>
   try {
     if (sharesMemory()) return await createWasmDevice({ startThread, threadCount });
     onNotice?.(
-      "This page is not isolated from other origins, so the model runs on one thread and the page may stutter meanwhile. " +
+      "This page is not isolated from other origins, so the model runs on one thread. " +
         "Serve it with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp.",
     );
-    return await createWasmDevice();
+    return await createWasmDevice({ startThread });
   } catch (error) {
     if (!(error instanceof CriaError && error.code === "unsupported")) throw error;
     onNotice?.(`${error.message}; computing in plain JavaScript, which is many times slower`);

@@ -29,6 +29,7 @@ const settings: readonly [string, WasmDeviceOptions][] = [
   ["one worker", { startThread, threadCount: 1 }],
   ["two workers", { startThread, threadCount: 2, smallWork: 0 }],
   ["one of two workers in small steps", { startThread, threadCount: 2 }],
+  ["a worker with a memory of its own", { startThread, shared: false }],
   ["four workers", { startThread, threadCount: 4, smallWork: 0 }],
 ];
 

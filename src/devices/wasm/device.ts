@@ -9,12 +9,15 @@ import type { Device, Plan, WeightPart } from "../../tensor/device.ts";
 import { rowBytes } from "../../tensor/format.ts";
 import type { Memory, Tensor } from "../../tensor/tensor.ts";
 import { chooseBinary, instantiate, type Kernels } from "./binary.ts";
+import { CONTROL_BYTES } from "./handshake.ts";
 import { Heap, MEMORY_LIMIT } from "./heap.ts";
 import { loadInterleaved } from "./load-weight.ts";
 import { type Call, interleavedBytes, lower, type Place, planBytes, writePlan } from "./lower.ts";
-import { CONTROL_BYTES, callerThread, type StartThread, type Threads, workerThreads } from "./threads.ts";
+import { MemorySpace, type Space } from "./space.ts";
+import { callerThread, type StartThread, type Threads, workerThreads } from "./threads.ts";
 import { fastestMode } from "./timing.ts";
 import { WorkQueue } from "./work-queue.ts";
+import { WorkerSpace } from "./worker-space.ts";
 
 export interface WasmDeviceOptions {
   /** Starts a worker; without it everything runs on the caller's thread. */
@@ -28,7 +31,7 @@ export interface WasmDeviceOptions {
   readonly smallWork?: number;
   /** Whether relaxed SIMD may be used where it computes rightly. Default true. */
   readonly relaxedSimd?: boolean;
-  /** Use shared memory, which threads need. Default: where there is such a thing; without it all runs on the caller's thread. */
+  /** Use shared memory, which several threads need. Default: where there is such a thing; without it there is one worker. */
   readonly shared?: boolean;
   /** How integer products are summed (kernels/codes.ts). Default: the fastest here, found by timing. */
   readonly mode?: number;
@@ -80,18 +83,26 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
   const shared = options.shared ?? sharesMemory();
   const { module, modes } = await chooseBinary(options.relaxedSimd ?? true, shared);
   await endings;
-  const heap = new Heap(shared);
+  const space = new MemorySpace(shared);
+  const heap = new Heap(space);
   const control = heap.allocate(CONTROL_BYTES);
-  const kernels = instantiate(module, heap.memory);
-  const mode = options.mode ?? fastestMode(kernels, heap, control, modes);
+  const kernels = instantiate(module, space.memory);
+  const mode = options.mode ?? fastestMode({ kernels, space, heap, control }, modes);
   if (!modes.includes(mode))
     throw new CriaError("unsupported", `this processor cannot sum products in way ${mode}`);
   const { startThread, threadCount = 1, smallWork = 2_000_000 } = options;
-  const threads =
-    startThread && shared
-      ? workerThreads(startThread, threadCount, { module, memory: heap.memory, control })
-      : callerThread(kernels, control);
-  return new WasmDevice(heap, { kernels, mode, threads, smallWork });
+  const parts = { kernels, mode, smallWork };
+  if (startThread && !shared) {
+    // The memory above served to choose the way; the worker makes its own.
+    const owner = new WorkerSpace(startThread, module);
+    const ownHeap = new Heap(owner);
+    const worker = owner.threads(ownHeap.allocate(CONTROL_BYTES));
+    return new WasmDevice({ ...parts, space: owner, heap: ownHeap, threads: worker });
+  }
+  const threads = startThread
+    ? workerThreads(startThread, threadCount, { module, memory: space.memory, control })
+    : callerThread(kernels, control);
+  return new WasmDevice({ ...parts, space, heap, threads });
 }
 
 /** Pages have shared memory only when they are isolated from other origins. */
@@ -101,6 +112,8 @@ export function sharesMemory(): boolean {
 }
 
 interface Parts {
+  readonly space: Space;
+  readonly heap: Heap;
   readonly kernels: Kernels;
   readonly mode: number;
   readonly threads: Threads;
@@ -111,6 +124,7 @@ class WasmDevice implements Device {
   readonly name = "wasm";
   readonly prefillRows: number = PREFILL_ROWS;
   readonly memoryLimit: number = MEMORY_LIMIT;
+  readonly #space: Space;
   readonly #heap: Heap;
   readonly #kernels: Kernels;
   readonly #threads: Threads;
@@ -123,8 +137,9 @@ class WasmDevice implements Device {
   #disposed = false;
   #turnAt = 0;
 
-  constructor(heap: Heap, { kernels, mode, threads, smallWork }: Parts) {
+  constructor({ space, heap, kernels, mode, threads, smallWork }: Parts) {
     this.#smallWork = smallWork;
+    this.#space = space;
     this.#heap = heap;
     this.#kernels = kernels;
     this.#threads = threads;
@@ -157,7 +172,7 @@ class WasmDevice implements Device {
         "bad-input",
         `${bytes.length} bytes at byte ${byteOffset} do not fit a memory of ${byteLength} bytes`,
       );
-    const put = (source: Uint8Array): void => this.#heap.bytes.set(source, address + byteOffset);
+    const put = (source: Uint8Array): void => this.#space.put(address + byteOffset, source);
     if (this.#queue.busy) {
       const copy = bytes.slice();
       this.#queue.add(() => put(copy));
@@ -177,8 +192,7 @@ class WasmDevice implements Device {
       );
     await this.#queue.idle();
     await this.#giveTurn();
-    const start = address + byteOffset;
-    return new Uint8Array(this.#heap.bytes.subarray(start, start + byteLength));
+    return this.#space.take(address + byteOffset, byteLength);
   }
 
   loadWeight(parts: readonly WeightPart[]): Promise<Tensor> {
@@ -187,7 +201,7 @@ class WasmDevice implements Device {
       allocate: (byteLength) => this.#allocate(byteLength, true),
       stage: (byteLength) => this.#allocate(byteLength, false),
       free: (memory) => this.free(memory),
-      put: (address, bytes) => this.#heap.bytes.set(bytes, address),
+      put: (address, bytes) => this.#space.put(address, bytes),
       addressOf: (memory) => this.#own(memory).address,
       run: async (calls) => {
         this.#runOnce(calls, false);
@@ -231,7 +245,7 @@ class WasmDevice implements Device {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#live.clear();
-    const ended = this.#threads.dispose().then((gone) => gone && this.#heap.dispose());
+    const ended = this.#threads.dispose().then((gone) => gone && this.#space.dispose());
     endings = Promise.all([endings, ended]);
   }
 
@@ -250,8 +264,10 @@ class WasmDevice implements Device {
   }
 
   #planOf(calls: readonly Call[]): number {
-    const address = this.#heap.allocate(planBytes(calls.length));
-    writePlan(this.#heap.bytes, address, calls);
+    const bytes = new Uint8Array(planBytes(calls.length));
+    const address = this.#heap.allocate(bytes.length);
+    writePlan(bytes, 0, calls);
+    this.#space.put(address, bytes);
     return address;
   }
 

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { Heap } from "./heap.ts";
+import { MemorySpace } from "./space.ts";
 
 it("gives places that are zeroed, aligned and apart, and takes them back", () => {
   const step = fc.record({
@@ -9,32 +10,34 @@ it("gives places that are zeroed, aligned and apart, and takes them back", () =>
   });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-      const heap = new Heap();
+      const space = new MemorySpace(true);
+      const heap = new Heap(space);
       const live: { address: number; size: number }[] = [];
       for (const { size, freed } of steps) {
         const address = heap.allocate(size);
         expect(address % 64).toBe(0);
-        expect(heap.bytes.subarray(address, address + size).every((byte) => byte === 0)).toBe(true);
+        expect(space.bytes.subarray(address, address + size).every((byte) => byte === 0)).toBe(true);
         for (const other of live)
           expect(address + size <= other.address || other.address + other.size <= address).toBe(true);
-        heap.bytes.fill(255, address, address + size);
+        space.bytes.fill(255, address, address + size);
         live.push({ address, size });
         const [gone] = freed < live.length ? live.splice(freed, 1) : [];
         if (gone) heap.free(gone.address, gone.size);
       }
       for (const { address, size } of live) heap.free(address, size);
       // All neighbours were joined: what was there is one place again.
-      const byteLength = heap.bytes.length;
+      const byteLength = space.bytes.length;
       heap.allocate(byteLength - 65536);
-      expect(heap.bytes.length).toBe(Math.max(byteLength, 65536));
-      heap.dispose();
+      expect(space.bytes.length).toBe(Math.max(byteLength, 65536));
+      space.dispose();
     }),
     { numRuns: 40 },
   );
 });
 
 it("says how much it holds when it cannot grow", () => {
-  const heap = new Heap();
+  const space = new MemorySpace(true);
+  const heap = new Heap(space);
   heap.allocate(1 << 20);
   expect(() => heap.allocate(2 ** 32)).toThrow(/holds \d+ MiB and cannot get 4096 MiB more/);
   expect(heap.allocate(64)).toBeGreaterThan(0);

@@ -1,63 +1,35 @@
 /**
- * Places in one WebAssembly memory. It grows as needed and never shrinks; freed places are used again, first fit, and
+ * Places in the memory of a device. It grows as needed and never shrinks; freed places are used again, first fit, and
  * neighbours are joined. Allocations are few and large (weights, a cache, buffers), so a sorted list is enough.
  */
 import { CriaError } from "../../shared/errors.ts";
-import { createMemory } from "./binary.ts";
+import { PAGE, type Space } from "./space.ts";
 
 /** Tensors start at multiples of this: a cache line. */
 const ALIGNMENT = 64;
-const PAGE = 65536;
 /** What 32-bit addresses reach. */
 const PAGES_MAXIMUM = 65536;
 /** Bytes that one WebAssembly memory can have. */
-export const MEMORY_LIMIT: number = PAGES_MAXIMUM * 65536;
+export const MEMORY_LIMIT: number = PAGES_MAXIMUM * PAGE;
 
 interface Gap {
   start: number;
   end: number;
 }
 
-/**
- * Memories of disposed heaps. Engines do not count shared memory when they decide to collect garbage, so a program that
- * loads models one after the other would hold them all; until they are collected, they are used again.
- */
-const spares: WeakRef<WebAssembly.Memory>[] = [];
-
-function takeMemory(shared: boolean): WebAssembly.Memory {
-  // Memory of one thread is collected like anything else.
-  if (!shared) return createMemory(false);
-  for (let spare = spares.pop(); spare; spare = spares.pop()) {
-    const memory = spare.deref();
-    if (memory) return memory;
-  }
-  return createMemory(true);
-}
-
 export class Heap {
-  readonly memory: WebAssembly.Memory;
-  readonly #shared: boolean;
+  readonly #space: Space;
   /** Free places in order; the first page holds the module's own constants. */
   readonly #gaps: Gap[] = [];
   #end: number;
   /** Beyond this nothing was ever allocated from pages that came as zeros. */
   #used: number;
-  #bytes: Uint8Array<ArrayBufferLike>;
 
-  constructor(shared = true) {
-    this.#shared = shared;
-    this.memory = takeMemory(shared);
-    this.#end = this.memory.buffer.byteLength;
+  constructor(space: Space) {
+    this.#space = space;
+    this.#end = space.byteLength;
     this.#used = this.#end;
-    this.#bytes = new Uint8Array(this.memory.buffer);
     if (this.#end > PAGE) this.#gaps.push({ start: PAGE, end: this.#end });
-  }
-
-  /** The whole memory. Valid until the next `allocate`. */
-  get bytes(): Uint8Array<ArrayBufferLike> {
-    const { buffer } = this.memory;
-    if (this.#bytes.buffer !== buffer) this.#bytes = new Uint8Array(buffer);
-    return this.#bytes;
   }
 
   /**
@@ -72,7 +44,8 @@ export class Heap {
     const address = gap.start;
     gap.start += size;
     if (gap.start === gap.end) this.#gaps.splice(this.#gaps.indexOf(gap), 1);
-    this.bytes.fill(0, address, Math.max(address, Math.min(address + size, this.#used)));
+    const dirty = Math.min(address + size, this.#used);
+    if (dirty > address) this.#space.clear(address, dirty);
     this.#used = Math.max(this.#used, address + size);
     return address;
   }
@@ -82,17 +55,13 @@ export class Heap {
     this.#insert({ start: address, end });
   }
 
-  /** Gives the memory to the next heap. No thread may use it any more. */
-  dispose(): void {
-    if (this.#shared) spares.push(new WeakRef(this.memory));
-  }
-
   #grow(size: number): Gap {
     const last = this.#gaps.at(-1);
     const reusable = last?.end === this.#end ? last.end - last.start : 0;
     const pages = Math.ceil((size - reusable) / PAGE);
     try {
-      this.memory.grow(pages);
+      if (this.#end + pages * PAGE > MEMORY_LIMIT) throw new RangeError("beyond 32-bit addresses");
+      this.#space.grow(pages);
     } catch (cause) {
       const held = Math.round(this.#end / 2 ** 20);
       const wanted = Math.ceil(size / 2 ** 20);

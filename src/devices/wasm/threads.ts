@@ -6,7 +6,19 @@
  * Without such a platform a plan runs at once, on the caller's thread.
  */
 import { CriaError } from "../../shared/errors.ts";
-import { instantiate, type Kernels } from "./binary.ts";
+import type { Kernels } from "./binary.ts";
+import {
+  ASLEEP,
+  DONE,
+  END,
+  ENDED,
+  handshakeWords,
+  PLAN,
+  REQUEST,
+  SMALL,
+  type ThreadStart,
+  WAITING,
+} from "./handshake.ts";
 
 /** A worker as the device sees it. */
 export interface Thread {
@@ -24,19 +36,6 @@ export interface Thread {
 
 /** Starts a thread that passes each message it gets to one `createThreadBody`. */
 export type StartThread = () => Thread;
-
-/** The first message to a thread. */
-export interface ThreadStart {
-  readonly module: WebAssembly.Module;
-  readonly memory: WebAssembly.Memory;
-  /** Address of the words by which threads keep step. */
-  readonly control: number;
-  readonly thread: number;
-  readonly threadCount: number;
-}
-
-/** Bytes of the words by which threads keep step. */
-export const CONTROL_BYTES = 512;
 
 export interface Threads {
   readonly count: number;
@@ -154,74 +153,8 @@ export function workerThreads(
   };
 }
 
-/** In the place of a plan's address: the threads end, each with this message. */
-const END = 0;
-const ENDED = "ended";
 /** Milliseconds that threads have to end by themselves, what they compute included. */
 const LONGEST_END = 5000;
 
-// Words of the handshake between the caller and the first worker, each in a cache line of its own; `PLAN` and `SMALL` beside `REQUEST`. What comes before them belongs to kernels/barrier.ts.
-const REQUEST = 64;
-const PLAN = 65;
-const SMALL = 66;
-const DONE = 80;
-const ASLEEP = 96;
-const WAITING = 112;
-
 /** Looks of the caller before it waits for a message: about 20 µs, so that timers keep their beat. */
 const CALLER_SPINS = 2000;
-/** Looks of the first worker before it waits for a message: about 50 µs. */
-const WORKER_SPINS = 5000;
-
-function handshakeWords(memory: WebAssembly.Memory, control: number): Int32Array<ArrayBufferLike> {
-  return new Int32Array(memory.buffer, control, CONTROL_BYTES / 4);
-}
-
-/** What a worker does with its messages: the first starts it, each later one says that a plan may be there. */
-export function createThreadBody(post: (message: unknown) => void): (message: unknown) => void {
-  let serve: (() => void) | undefined;
-  return (message) => {
-    if (serve) {
-      serve();
-      return;
-    }
-    const { module, memory, control, thread, threadCount } = message as ThreadStart;
-    const kernels = instantiate(module, memory);
-    // A following thread lives inside the module.
-    // It returns when the threads end; from then on nothing here touches the memory.
-    if (thread > 0) {
-      kernels.follow(control, thread, threadCount);
-      serve = () => {};
-      post(ENDED);
-      return;
-    }
-    const words = handshakeWords(memory, control);
-    let done = 0;
-    serve = () => {
-      Atomics.store(words, ASLEEP, 0);
-      for (let spins = 0; ; spins++) {
-        const number = Atomics.load(words, REQUEST);
-        if (number !== done) {
-          const plan = Atomics.load(words, PLAN);
-          if (plan === END) {
-            if (threadCount > 1) kernels.release(control, END);
-            serve = () => {};
-            post(ENDED);
-            return;
-          }
-          const walkers = Atomics.load(words, SMALL) === 1 ? 1 : threadCount;
-          if (walkers > 1) kernels.release(control, plan);
-          kernels.walk(control, plan, 0, walkers);
-          done = number;
-          Atomics.store(words, DONE, number);
-          if (Atomics.load(words, WAITING) === number) post(number);
-          spins = 0;
-        } else if (spins > WORKER_SPINS) {
-          Atomics.store(words, ASLEEP, 1);
-          if (Atomics.load(words, REQUEST) === done) return;
-          Atomics.store(words, ASLEEP, 0);
-        }
-      }
-    };
-  };
-}

@@ -6,6 +6,7 @@ import type { Kernels } from "./binary.ts";
 import type { Heap } from "./heap.ts";
 import * as codes from "./kernels/codes.ts";
 import { writePlan } from "./lower.ts";
+import type { MemorySpace } from "./space.ts";
 
 const ROWS = 64;
 const COLUMNS = 1024;
@@ -13,15 +14,24 @@ const COLUMNS = 1024;
 const WARM_UP_MILLISECONDS = 3;
 const TURNS = 5;
 
+/** What products are timed with; places are given back. */
+export interface TimingPlace {
+  readonly kernels: Kernels;
+  readonly space: MemorySpace;
+  readonly heap: Heap;
+  readonly control: number;
+}
+
 /** Times a small product in cache, a millisecond each way. */
-export function fastestMode(kernels: Kernels, heap: Heap, control: number, modes: readonly number[]): number {
+export function fastestMode(where: TimingPlace, modes: readonly number[]): number {
+  const { kernels, heap } = where;
   if (!modes.includes(codes.SUM_QUADS)) return codes.SUM_PAIRS;
   const quads = modes.includes(codes.SUM_QUADS_OF_BYTES) ? codes.SUM_QUADS_OF_BYTES : codes.SUM_QUADS;
   if (!modes.includes(codes.SUM_PAIRS)) return quads;
   const byteLength = 2 * PLAN_BYTES + weightBytes(kernels) + 64 * COLUMNS;
   const place = heap.allocate(byteLength);
-  const pairsTimer = timer(kernels, heap, control, place, place, codes.SUM_PAIRS);
-  const quadsTimer = timer(kernels, heap, control, place, place + PLAN_BYTES, quads);
+  const pairsTimer = timer(where, place, place, codes.SUM_PAIRS);
+  const quadsTimer = timer(where, place, place + PLAN_BYTES, quads);
   pairsTimer(WARM_UP_MILLISECONDS);
   quadsTimer(WARM_UP_MILLISECONDS);
   let pairsWins = 0;
@@ -38,9 +48,7 @@ function weightBytes(kernels: Kernels): number {
 
 /** A function that runs a product of zeros for some time and returns how often it ran in a millisecond. */
 function timer(
-  kernels: Kernels,
-  heap: Heap,
-  control: number,
+  { kernels, space, control }: TimingPlace,
   place: number,
   plan: number,
   mode: number,
@@ -51,8 +59,8 @@ function timer(
   const records = y + 4 * ROWS;
   const one = 1;
   const words = [codes.MULTIPLY_PACKED, records, 0, w, codes.Q4_0, ROWS, COLUMNS, y, 4 * ROWS, 0, 0, count];
-  new Int32Array(heap.bytes.buffer, count, 1)[0] = one;
-  writePlan(heap.bytes, plan, [
+  new Int32Array(space.bytes.buffer, count, 1)[0] = one;
+  writePlan(space.bytes, plan, [
     Int32Array.from([...words, 0, mode, 0x01010101, 0, 0, 0x8fffe000, 0x77800000]),
   ]);
   return (milliseconds) => {

@@ -1,5 +1,5 @@
 /** What a worker of the CPU device runs in a browser. */
-import { createThreadBody } from "../../devices/wasm/threads.ts";
+import { createThreadBody } from "../../devices/wasm/thread-body.ts";
 
 interface WorkerScope {
   postMessage(message: unknown): void;

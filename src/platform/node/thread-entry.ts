@@ -1,6 +1,6 @@
 /** What a worker of the CPU device runs in Node. */
 import { parentPort } from "node:worker_threads";
-import { createThreadBody } from "../../devices/wasm/threads.ts";
+import { createThreadBody } from "../../devices/wasm/thread-body.ts";
 
 const port = parentPort;
 if (port)

@@ -1,0 +1,74 @@
+/**
+ * What a worker of the CPU device does. The first message says which kind it is: one of several that share a memory, or
+ * the one that owns it (worker-space.ts).
+ */
+import { instantiate } from "./binary.ts";
+import {
+  ASLEEP,
+  DONE,
+  END,
+  ENDED,
+  handshakeWords,
+  PLAN,
+  REQUEST,
+  SMALL,
+  type ThreadStart,
+  WAITING,
+} from "./handshake.ts";
+import { createOwner, type OwnerStart } from "./worker-space.ts";
+
+/** Looks of the first worker before it waits for a message: about 50 µs. */
+const WORKER_SPINS = 5000;
+
+/** What a worker does with its messages: the first starts it, each later one says that a plan may be there. */
+export function createThreadBody(post: (message: unknown) => void): (message: unknown) => void {
+  let serve: ((message: unknown) => void) | undefined;
+  return (message) => {
+    if (serve) {
+      serve(message);
+      return;
+    }
+    if ("owned" in (message as object)) {
+      serve = createOwner(message as OwnerStart, post);
+      return;
+    }
+    const { module, memory, control, thread, threadCount } = message as ThreadStart;
+    const kernels = instantiate(module, memory);
+    // A following thread lives inside the module.
+    // It returns when the threads end; from then on nothing here touches the memory.
+    if (thread > 0) {
+      kernels.follow(control, thread, threadCount);
+      serve = () => {};
+      post(ENDED);
+      return;
+    }
+    const words = handshakeWords(memory, control);
+    let done = 0;
+    serve = () => {
+      Atomics.store(words, ASLEEP, 0);
+      for (let spins = 0; ; spins++) {
+        const number = Atomics.load(words, REQUEST);
+        if (number !== done) {
+          const plan = Atomics.load(words, PLAN);
+          if (plan === END) {
+            if (threadCount > 1) kernels.release(control, END);
+            serve = () => {};
+            post(ENDED);
+            return;
+          }
+          const walkers = Atomics.load(words, SMALL) === 1 ? 1 : threadCount;
+          if (walkers > 1) kernels.release(control, plan);
+          kernels.walk(control, plan, 0, walkers);
+          done = number;
+          Atomics.store(words, DONE, number);
+          if (Atomics.load(words, WAITING) === number) post(number);
+          spins = 0;
+        } else if (spins > WORKER_SPINS) {
+          Atomics.store(words, ASLEEP, 1);
+          if (Atomics.load(words, REQUEST) === done) return;
+          Atomics.store(words, ASLEEP, 0);
+        }
+      }
+    };
+  };
+}
