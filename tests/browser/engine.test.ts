@@ -2,11 +2,12 @@
 import { createHash, randomBytes } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { load } from "../../src/node.ts";
+import { fixture } from "../fixtures-path.ts";
 import { writeTinyModel } from "../tiny-model.ts";
 import {
   buildInto,
@@ -22,6 +23,14 @@ import {
 declare const importModule: (path: string) => Promise<any>;
 
 const prompt = "ba de ki lo mu";
+
+/** The embedded model, and SmolLM2 where it was fetched. */
+const realModels = [
+  join(import.meta.dirname, "..", "..", "models", "default.gguf"),
+  fixture("SmolLM2-135M-Instruct.Q4_1.gguf"),
+]
+  .filter((file) => file !== undefined)
+  .flatMap((file) => [true, false].map((isolated) => ({ name: basename(file), file, isolated })));
 
 describe.skipIf(!chromiumIsInstalled())("in Chromium", () => {
   let folder = "";
@@ -83,6 +92,27 @@ describe.skipIf(!chromiumIsInstalled())("in Chromium", () => {
       isolated ? [] : [expect.stringMatching(/one thread.*Cross-Origin-Opener-Policy/)],
     );
   });
+
+  it.each(realModels)(
+    "gives Node's ids of a real model: $name, isolated: $isolated",
+    async ({ file, isolated }) => {
+      const options = { temperature: 0, maxTokens: 60, ignoreEnd: true };
+      using model = await load(file, { contextLength: 256 });
+      const { ids } = await model.generate("Once upon a time", options).result();
+      const server = await servePage(join(folder, "dist"), dirname(file), isolated);
+      servers.push(server);
+      const page = await openPage(browser, server.url);
+      const found = await page.evaluate(
+        async ({ path, entry, asked }) => {
+          const { load: loadModel } = await importModule(entry);
+          const there = await loadModel(path, { store: false, contextLength: 256 });
+          return (await there.generate("Once upon a time", asked).result()).ids as number[];
+        },
+        { path: `/${basename(file)}`, entry: "/dist/browser.js", asked: options },
+      );
+      expect(found).toEqual(ids);
+    },
+  );
 
   it("answers the same from models that are loaded one after the other", async () => {
     const server = await serve(true);

@@ -25,7 +25,8 @@ export class PseudoTerminal {
     const quoted = [process.execPath, mainPath, ...commandLine].map(
       (word) => `'${word.replaceAll("'", "'\\\\''")}'`,
     );
-    this.#child = spawn(SCRIPT, ["-qec", quoted.join(" "), "/dev/null"], {
+    // `exec`: a shell that stayed would get Ctrl-C too and, in some shells, end with 130 when the program has ended well.
+    this.#child = spawn(SCRIPT, ["-qec", `exec ${quoted.join(" ")}`, "/dev/null"], {
       env: { ...testEnvironment(), TERM: "xterm", ...environment },
     });
     this.#child.stdout.setEncoding("utf8").on("data", (text: string) => {
