@@ -1,7 +1,33 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { Heap } from "./heap.ts";
-import { MemorySpace } from "./space.ts";
+import type { Space } from "./space.ts";
+
+/** Bytes of this program's own, so that no run of these tests depends on how much address space a machine has left. */
+class ArraySpace implements Pick<Space, "byteLength" | "grow" | "clear"> {
+  bytes = new Uint8Array(65536);
+  readonly #mostPages: number;
+
+  constructor(mostPages: number) {
+    this.#mostPages = mostPages;
+  }
+
+  get byteLength(): number {
+    return this.bytes.length;
+  }
+
+  grow(pages: number): void {
+    const byteLength = this.bytes.length + pages * 65536;
+    if (byteLength > this.#mostPages * 65536) throw new RangeError("cannot grow");
+    const larger = new Uint8Array(byteLength);
+    larger.set(this.bytes);
+    this.bytes = larger;
+  }
+
+  clear(start: number, end: number): void {
+    this.bytes.fill(0, start, end);
+  }
+}
 
 it("gives places that are zeroed, aligned and apart, and takes them back", () => {
   const step = fc.record({
@@ -10,7 +36,7 @@ it("gives places that are zeroed, aligned and apart, and takes them back", () =>
   });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-      const space = new MemorySpace(true);
+      const space = new ArraySpace(1024);
       const heap = new Heap(space);
       const live: { address: number; size: number }[] = [];
       for (const { size, freed } of steps) {
@@ -26,17 +52,17 @@ it("gives places that are zeroed, aligned and apart, and takes them back", () =>
       }
       for (const { address, size } of live) heap.free(address, size);
       // All neighbours were joined: what was there is one place again.
-      const byteLength = space.bytes.length;
+      const { byteLength } = space;
+      if (byteLength === 65536) return;
       heap.allocate(byteLength - 65536);
-      expect(space.bytes.length).toBe(Math.max(byteLength, 65536));
-      space.dispose();
+      expect(space.byteLength).toBe(byteLength);
     }),
-    { numRuns: 40 },
+    { numRuns: 200 },
   );
 });
 
 it("says how much it holds when it cannot grow", () => {
-  const space = new MemorySpace(true);
+  const space = new ArraySpace(1024);
   const heap = new Heap(space);
   heap.allocate(1 << 20);
   expect(() => heap.allocate(2 ** 32)).toThrow(/holds \d+ MiB and cannot get 4096 MiB more/);

@@ -12,20 +12,23 @@ const PAGES_MAXIMUM = 65536;
 /** Bytes that one WebAssembly memory can have. */
 export const MEMORY_LIMIT: number = PAGES_MAXIMUM * PAGE;
 
+/** What a heap asks of a space. */
+type Grown = Pick<Space, "byteLength" | "grow" | "clear">;
+
 interface Gap {
   start: number;
   end: number;
 }
 
 export class Heap {
-  readonly #space: Space;
+  readonly #space: Grown;
   /** Free places in order; the first page holds the module's own constants. */
   readonly #gaps: Gap[] = [];
   #end: number;
   /** Beyond this nothing was ever allocated from pages that came as zeros. */
   #used: number;
 
-  constructor(space: Space) {
+  constructor(space: Grown) {
     this.#space = space;
     this.#end = space.byteLength;
     this.#used = this.#end;
