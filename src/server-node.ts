@@ -6,4 +6,5 @@
  */
 export { type Listener, type ListenOptions, listen } from "./platform/node/listen.ts";
 export { readPage } from "./platform/node/page-folder.ts";
+export { openSqliteStore } from "./platform/node/sqlite-store.ts";
 export * from "./server/index.ts";

@@ -4,7 +4,7 @@
  *   toolChoice required, tool   one call, its arguments by the tool's schema
  *   responseFormat json         JSON of the schema, or any object; with tools that may be called also a call
  */
-import type { LanguageModelV3CallOptions } from "@ai-sdk/provider";
+import type { LanguageModelV4CallOptions } from "@ai-sdk/provider";
 import type { Constraint } from "../generate/constraint.ts";
 import type { Model } from "../generate/model.ts";
 import { jsonObjectConstraint, jsonSchemaConstraint } from "../grammar/index.ts";
@@ -16,7 +16,7 @@ import { CriaError } from "../shared/errors.ts";
 export function constraintOf(
   model: Model,
   functions: readonly FunctionDescription[],
-  { responseFormat, toolChoice }: LanguageModelV3CallOptions,
+  { responseFormat, toolChoice }: LanguageModelV4CallOptions,
 ): Constraint | undefined {
   if (toolChoice?.type === "required" || toolChoice?.type === "tool") {
     const wanted =

@@ -1,11 +1,11 @@
 /** A loaded model as the AI SDK's embedding model. */
-import type { EmbeddingModelV3 } from "@ai-sdk/provider";
+import type { EmbeddingModelV4 } from "@ai-sdk/provider";
 import type { Model } from "../generate/model.ts";
 import { abortErrorOf } from "./abort.ts";
 
-export function criaEmbeddingModel(model: Model, modelId: string): EmbeddingModelV3 {
+export function criaEmbeddingModel(model: Model, modelId: string): EmbeddingModelV4 {
   return {
-    specificationVersion: "v3",
+    specificationVersion: "v4",
     provider: "cria",
     modelId,
     maxEmbeddingsPerCall: undefined,

@@ -1,20 +1,20 @@
 /**
- * Cria as a provider of the AI SDK (npm `ai` 6), in the same process.
+ * Cria as a provider of the AI SDK (npm `ai` 7), in the same process.
  *
  *   const cria = createCria(await load("hf:bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M"));
  *   const { text } = await generateText({ model: cria(), prompt: "Hello!" });
  */
-import type { EmbeddingModelV3, ImageModelV3, LanguageModelV3, ProviderV3 } from "@ai-sdk/provider";
+import type { EmbeddingModelV4, ImageModelV4, LanguageModelV4, ProviderV4 } from "@ai-sdk/provider";
 import { Model } from "../generate/model.ts";
 import { CriaError } from "../shared/errors.ts";
 import { criaEmbeddingModel } from "./embedding-model.ts";
 import { criaLanguageModel } from "./language-model.ts";
 
-export interface CriaProvider extends ProviderV3 {
+export interface CriaProvider extends ProviderV4 {
   /** The model of this id; without one, the only or first model. */
-  (modelId?: string): LanguageModelV3;
-  languageModel(modelId?: string): LanguageModelV3;
-  embeddingModel(modelId?: string): EmbeddingModelV3;
+  (modelId?: string): LanguageModelV4;
+  languageModel(modelId?: string): LanguageModelV4;
+  embeddingModel(modelId?: string): EmbeddingModelV4;
 }
 
 /** Makes a provider of one loaded model, or of several by id. */
@@ -32,10 +32,10 @@ export function createCria(models: Model | Readonly<Record<string, Model>>): Cri
   };
   const languageModel = (modelId?: string) => criaLanguageModel(...find(modelId));
   return Object.assign((modelId?: string) => languageModel(modelId), {
-    specificationVersion: "v3" as const,
+    specificationVersion: "v4" as const,
     languageModel,
     embeddingModel: (modelId?: string) => criaEmbeddingModel(...find(modelId)),
-    imageModel: (modelId: string): ImageModelV3 => {
+    imageModel: (modelId: string): ImageModelV4 => {
       throw new CriaError("unsupported", `imageModel ${JSON.stringify(modelId)}: the models make text only`);
     },
   });

@@ -2,17 +2,17 @@
  * A loaded model as the AI SDK's language model: no server, no network.
  *
  * Flow: generateText, streamText … → doGenerate, doStream → sdk/tool-answer.ts → Model.
- * Source: @ai-sdk/provider 3, LanguageModelV3.
+ * Source: @ai-sdk/provider 4, LanguageModelV4.
  */
 import type {
-  LanguageModelV3,
-  LanguageModelV3CallOptions,
-  LanguageModelV3Content,
-  LanguageModelV3FinishReason,
-  LanguageModelV3GenerateResult,
-  LanguageModelV3StreamPart,
-  LanguageModelV3Usage,
-  SharedV3Warning,
+  LanguageModelV4,
+  LanguageModelV4CallOptions,
+  LanguageModelV4Content,
+  LanguageModelV4FinishReason,
+  LanguageModelV4GenerateResult,
+  LanguageModelV4StreamPart,
+  LanguageModelV4Usage,
+  SharedV4Warning,
 } from "@ai-sdk/provider";
 import type { Model } from "../generate/model.ts";
 import { type AnswerEnd, toolAnswer } from "../sdk/tool-answer.ts";
@@ -21,9 +21,9 @@ import { abortErrorOf } from "./abort.ts";
 import { constraintOf } from "./constraint.ts";
 import { functionsOf, generateOptionsOf, messagesOf } from "./prompt.ts";
 
-export function criaLanguageModel(model: Model, modelId: string): LanguageModelV3 {
+export function criaLanguageModel(model: Model, modelId: string): LanguageModelV4 {
   return {
-    specificationVersion: "v3",
+    specificationVersion: "v4",
     provider: "cria",
     modelId,
     supportedUrls: {},
@@ -35,9 +35,12 @@ export function criaLanguageModel(model: Model, modelId: string): LanguageModelV
 async function* parts(
   model: Model,
   modelId: string,
-  options: LanguageModelV3CallOptions,
-): AsyncGenerator<LanguageModelV3StreamPart, void> {
-  const warnings: SharedV3Warning[] = [];
+  options: LanguageModelV4CallOptions,
+): AsyncGenerator<LanguageModelV4StreamPart, void> {
+  const warnings: SharedV4Warning[] = [];
+  const { reasoning = "provider-default" } = options;
+  if (reasoning !== "provider-default" && reasoning !== "none")
+    warnings.push({ type: "unsupported", feature: "reasoning", details: "the models answer at once" });
   const offered = functionsOf(options.tools, warnings);
   const functions = options.toolChoice?.type === "none" ? [] : offered;
   const constraint = constraintOf(model, functions, options);
@@ -76,7 +79,7 @@ class Blocks {
   #callIndex = -1;
   #call: { id: string; name: string; input: string } | undefined;
 
-  *text(delta: string): Generator<LanguageModelV3StreamPart> {
+  *text(delta: string): Generator<LanguageModelV4StreamPart> {
     if (delta === "") return;
     if (this.#textId === "") {
       yield* this.close();
@@ -86,7 +89,7 @@ class Blocks {
     yield { type: "text-delta", id: this.#textId, delta };
   }
 
-  *call(index: number, name: string | undefined, delta: string): Generator<LanguageModelV3StreamPart> {
+  *call(index: number, name: string | undefined, delta: string): Generator<LanguageModelV4StreamPart> {
     if (index !== this.#callIndex && name !== undefined) {
       yield* this.close();
       this.#callIndex = index;
@@ -98,7 +101,7 @@ class Blocks {
     yield { type: "tool-input-delta", id: this.#call.id, delta };
   }
 
-  *close(): Generator<LanguageModelV3StreamPart> {
+  *close(): Generator<LanguageModelV4StreamPart> {
     if (this.#textId !== "") yield { type: "text-end", id: this.#textId };
     this.#textId = "";
     if (!this.#call) return;
@@ -119,11 +122,11 @@ function isJson(text: string): boolean {
   }
 }
 
-function finishReasonOf({ called, result }: AnswerEnd): LanguageModelV3FinishReason {
+function finishReasonOf({ called, result }: AnswerEnd): LanguageModelV4FinishReason {
   return { unified: called ? "tool-calls" : result.finishReason, raw: result.finishReason };
 }
 
-function usageOf({ result }: AnswerEnd): LanguageModelV3Usage {
+function usageOf({ result }: AnswerEnd): LanguageModelV4Usage {
   const { cache_n: cached, predicted_n: predicted } = result.timings;
   const total = result.promptIds.length;
   return {
@@ -133,13 +136,13 @@ function usageOf({ result }: AnswerEnd): LanguageModelV3Usage {
 }
 
 async function collect(
-  source: AsyncGenerator<LanguageModelV3StreamPart>,
+  source: AsyncGenerator<LanguageModelV4StreamPart>,
   signal: AbortSignal | undefined,
-): Promise<LanguageModelV3GenerateResult> {
-  const content: LanguageModelV3Content[] = [];
+): Promise<LanguageModelV4GenerateResult> {
+  const content: LanguageModelV4Content[] = [];
   let text = "";
-  let warnings: SharedV3Warning[] = [];
-  let response: LanguageModelV3GenerateResult["response"] = {};
+  let warnings: SharedV4Warning[] = [];
+  let response: LanguageModelV4GenerateResult["response"] = {};
   try {
     for await (const part of source) {
       if (part.type === "stream-start") warnings = part.warnings;
@@ -161,28 +164,24 @@ async function collect(
 function streamOf(
   model: Model,
   modelId: string,
-  options: LanguageModelV3CallOptions,
-): ReadableStream<LanguageModelV3StreamPart> {
+  options: LanguageModelV4CallOptions,
+): ReadableStream<LanguageModelV4StreamPart> {
   const controller = new AbortController();
   const { abortSignal } = options;
   const signal = abortSignal ? AbortSignal.any([abortSignal, controller.signal]) : controller.signal;
   const source = parts(model, modelId, { ...options, abortSignal: signal });
-  return new ReadableStream(
-    {
-      async pull(stream) {
-        try {
-          const { done, value } = await source.next();
-          if (done) stream.close();
-          else stream.enqueue(value);
-        } catch (error) {
-          stream.error(abortErrorOf(error, abortSignal));
-        }
-      },
-      async cancel() {
-        controller.abort();
-        await source.return(undefined);
-      },
+  return new ReadableStream({
+    // Not when it is asked for: the AI SDK leaves its own branch of a stream unread where an app stops reading, and an
+    // answer that waits for that would hold the model for ever. This way it comes to its end; an abort ends it at once.
+    async start(stream) {
+      try {
+        for await (const part of source) stream.enqueue(part);
+        stream.close();
+      } catch (error) {
+        // Nobody hears of it after a cancel.
+        if (!controller.signal.aborted) stream.error(abortErrorOf(error, abortSignal));
+      }
     },
-    { highWaterMark: 0 },
-  );
+    cancel: () => controller.abort(),
+  });
 }

@@ -1,17 +1,17 @@
 /** The AI SDK's prompts, tools and choices as Cria's. */
 import type {
-  LanguageModelV3CallOptions,
-  LanguageModelV3Message,
-  LanguageModelV3ToolResultPart,
-  SharedV3Warning,
+  LanguageModelV4CallOptions,
+  LanguageModelV4Message,
+  LanguageModelV4ToolResultPart,
+  SharedV4Warning,
 } from "@ai-sdk/provider";
 import type { ChatMessage } from "../generate/chat-format/messages.ts";
 import type { GenerateOptions } from "../generate/generate.ts";
 import type { FunctionDescription } from "../sdk/tool-answer.ts";
 import { CriaError } from "../shared/errors.ts";
 
-/** @throws {CriaError} "unsupported" for files and images: the models read text. */
-export function messagesOf(prompt: readonly LanguageModelV3Message[]): ChatMessage[] {
+/** @throws {CriaError} "unsupported" for images and files that are not plain text: the models read text. */
+export function messagesOf(prompt: readonly LanguageModelV4Message[]): ChatMessage[] {
   return prompt.flatMap((message): ChatMessage[] => {
     switch (message.role) {
       case "system":
@@ -45,8 +45,9 @@ export function messagesOf(prompt: readonly LanguageModelV3Message[]): ChatMessa
   });
 }
 
-function textOf(part: Extract<LanguageModelV3Message, { role: "user" }>["content"][number]): string {
+function textOf(part: Extract<LanguageModelV4Message, { role: "user" }>["content"][number]): string {
   if (part.type === "text") return part.text;
+  if (part.data.type === "text") return part.data.text;
   throw new CriaError(
     "unsupported",
     `a prompt with a file of type ${part.mediaType}: the models read text only`,
@@ -59,7 +60,7 @@ function objectOf(input: unknown): Record<string, unknown> {
     : { input };
 }
 
-function resultText(output: LanguageModelV3ToolResultPart["output"]): string {
+function resultText(output: LanguageModelV4ToolResultPart["output"]): string {
   switch (output.type) {
     case "text":
     case "error-text":
@@ -77,8 +78,8 @@ function resultText(output: LanguageModelV3ToolResultPart["output"]): string {
 
 /** The functions among the tools; the provider's own kinds are warned of. */
 export function functionsOf(
-  tools: LanguageModelV3CallOptions["tools"],
-  warnings: SharedV3Warning[],
+  tools: LanguageModelV4CallOptions["tools"],
+  warnings: SharedV4Warning[],
 ): FunctionDescription[] {
   return (tools ?? []).flatMap((tool) => {
     if (tool.type !== "function") {
@@ -95,7 +96,7 @@ export function functionsOf(
   });
 }
 
-export function generateOptionsOf(options: LanguageModelV3CallOptions): Omit<GenerateOptions, "constraint"> {
+export function generateOptionsOf(options: LanguageModelV4CallOptions): Omit<GenerateOptions, "constraint"> {
   const { maxOutputTokens, temperature, topP, topK, presencePenalty, frequencyPenalty, seed } = options;
   const given = {
     maxTokens: maxOutputTokens,

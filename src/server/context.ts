@@ -31,7 +31,7 @@ export interface ServerOptions extends GuardOptions {
   /** Further names that requests may use, besides the model's own and "default". */
   readonly aliases?: readonly string[];
   readonly details?: ModelDetails;
-  /** Further addresses, such as those of feedback/. */
+  /** Further addresses, such as those of `pageEndpoints`. */
   readonly endpoints?: readonly Endpoint[];
   /** A web page to serve at `/`. */
   readonly page?: PageFiles;

@@ -93,7 +93,8 @@ function createRoutes(context: ServerContext, all: readonly Endpoint[]): OpenAPI
 
 async function run(context: ServerContext, endpoint: Endpoint, c: Context): Promise<Response> {
   const request = c.req.raw;
-  const body = endpoint.body ? await readBody(request, endpoint.body, context.limits) : undefined;
+  const limits = endpoint.bodyBytes ? { ...context.limits, bodyBytes: endpoint.bodyBytes } : context.limits;
+  const body = endpoint.body ? await readBody(request, endpoint.body, limits) : undefined;
   return endpoint.handle(context, { request, body: body as never, params: c.req.param() });
 }
 

@@ -2,7 +2,7 @@
  * An address of the server: where it is, what it takes, what it does. One list of them makes the routes and the OpenAPI
  * document, so that the two cannot differ.
  *
- * Flow: endpoints.ts, feedback/ → createServer → routes, /openapi.json.
+ * Flow: endpoints.ts, page-data.ts → createServer → routes, /openapi.json.
  */
 import type { z } from "@hono/zod-openapi";
 import type { ServerContext } from "./context.ts";
@@ -24,6 +24,8 @@ export interface Endpoint {
   readonly summary: string;
   /** The JSON that it takes; absent where it takes none. */
   readonly body?: z.ZodType<unknown>;
+  /** Longest body in bytes, where it may be longer than others. */
+  readonly bodyBytes?: number;
   /** Open to all even where an API key is set. Default false. */
   readonly open?: boolean;
   readonly handle: (context: ServerContext, call: Call<never>) => Response | Promise<Response>;

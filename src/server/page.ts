@@ -74,10 +74,46 @@ export function createPage(files: PageFiles): (request: Request) => Promise<Resp
     const { headers, bytes: content } = await file;
     if (request.headers.get("if-none-match") === headers.etag)
       return new Response(null, { status: 304, headers });
+    const part = request.method === "GET" ? partOf(request, content.byteLength) : undefined;
+    if (part) return partResponse(content, part, headers);
     return new Response(request.method === "HEAD" ? null : content, {
-      headers: { ...headers, "content-length": String(content.byteLength) },
+      headers: { ...headers, "accept-ranges": "bytes", "content-length": String(content.byteLength) },
     });
   };
+}
+
+/** From the first byte to the last, both included. */
+interface Part {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** One range that is asked for, so that a model beside the page is downloaded in chunks. Others are given the whole. */
+function partOf(request: Request, byteLength: number): Part | undefined {
+  const match = /^bytes=(\d{1,15})-(\d{0,15})$/.exec(request.headers.get("range") ?? "");
+  if (!match) return undefined;
+  const last = match[2] === "" ? byteLength - 1 : Math.min(byteLength - 1, Number(match[2]));
+  return { first: Number(match[1]), last };
+}
+
+function partResponse(
+  content: Uint8Array<ArrayBuffer>,
+  { first, last }: Part,
+  headers: Readonly<Record<string, string>>,
+): Response {
+  if (first > last)
+    return new Response(null, {
+      status: 416,
+      headers: { ...headers, "content-range": `bytes */${content.byteLength}` },
+    });
+  return new Response(content.subarray(first, last + 1), {
+    status: 206,
+    headers: {
+      ...headers,
+      "content-range": `bytes ${first}-${last}/${content.byteLength}`,
+      "content-length": String(last + 1 - first),
+    },
+  });
 }
 
 async function describe(path: string, bytes: Uint8Array): Promise<PageFile> {

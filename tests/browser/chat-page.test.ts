@@ -1,14 +1,21 @@
 /** The chat page in real Chromium, on the real server: as a person uses it. */
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { CONSENT } from "../../apps/chat/src/ratings.ts";
+import { listen } from "../../src/platform/node/listen.ts";
+import { readPage } from "../../src/platform/node/page-folder.ts";
+import { openSqliteStore } from "../../src/platform/node/sqlite-store.ts";
+import { createPage } from "../../src/server/page.ts";
 import { exampleOf } from "../../src/train/data/example.ts";
-import { mainPath, testEnvironment } from "../cli/run-cria.ts";
+import { mainPath, runCria, testEnvironment } from "../cli/run-cria.ts";
 import { writeTinyModel } from "../tiny-model.ts";
 import { chromiumIsInstalled, startChromium } from "./page.ts";
 
@@ -18,19 +25,19 @@ if (!isBuilt) console.warn("skipped: the page is not built; run npm run build &&
 
 describe.skipIf(!chromiumIsInstalled() || !isBuilt)("the chat page", () => {
   let folder = "";
+  let dataFile = "";
   let browser: Browser;
   let url = "";
   let stop = () => {};
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "cria-page-"));
+    dataFile = join(folder, "page.sqlite");
     await writeTinyModel(join(folder, "tiny.gguf"), { contextLength: 512 });
     const child = spawn(
       process.execPath,
-      [mainPath, "serve", join(folder, "tiny.gguf"), "--port", "0", "--page", built],
-      {
-        env: testEnvironment(),
-      },
+      [mainPath, "serve", join(folder, "tiny.gguf"), "--port", "0", "--page", built, "--data", dataFile],
+      { env: testEnvironment() },
     );
     stop = () => child.kill("SIGKILL");
     url = await new Promise<string>((resolve, reject) => {
@@ -58,6 +65,9 @@ describe.skipIf(!chromiumIsInstalled() || !isBuilt)("the chat page", () => {
     page.on("pageerror", (error) => console.error("in the page:", error));
     await page.goto(url);
     await page.getByText("tiny", { exact: true }).waitFor();
+    await page.getByText("Chats are kept").waitFor({ state: "attached" });
+    if (options.width === 390) await page.getByRole("button", { name: "Chats", exact: true }).click();
+    await page.getByRole("button", { name: "New chat" }).click();
     return page;
   }
 
@@ -65,6 +75,14 @@ describe.skipIf(!chromiumIsInstalled() || !isBuilt)("the chat page", () => {
     await page.getByLabel("Message", { exact: true }).fill(text);
     await page.keyboard.press("Enter");
     await page.getByRole("button", { name: "Again" }).last().waitFor({ timeout: 60_000 });
+  }
+
+  async function exportPreferences(page: Page): Promise<string> {
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("button", { name: "Export preferences" }).click(),
+    ]);
+    return readFile(await download.path(), "utf8");
   }
 
   const answers = (page: Page) => page.getByRole("article", { name: "Model" });
@@ -75,7 +93,7 @@ describe.skipIf(!chromiumIsInstalled() || !isBuilt)("the chat page", () => {
     const text = await answers(page).innerText();
     expect(text.length).toBeGreaterThan(10);
     await page.reload();
-    await expect.poll(() => answers(page).innerText()).toBe(text);
+    await expect.poll(() => answers(page).allInnerTexts()).toEqual([text]);
   });
 
   it("regenerates and edits as branches that can be gone back to", async () => {
@@ -85,7 +103,7 @@ describe.skipIf(!chromiumIsInstalled() || !isBuilt)("the chat page", () => {
     await page.getByText("2 of 2").waitFor();
     await page.getByRole("button", { name: "Previous version" }).click();
     await page.getByText("1 of 2").waitFor();
-    await page.getByRole("button", { name: "Edit" }).click();
+    await page.getByRole("button", { name: "Edit", exact: true }).click();
     await page.getByLabel("Edit the message").fill("second question");
     await page.locator(".editor").getByRole("button", { name: "Send" }).click();
     await page.getByRole("article", { name: "You" }).getByText("second question").waitFor();
@@ -112,22 +130,160 @@ describe.skipIf(!chromiumIsInstalled() || !isBuilt)("the chat page", () => {
     expect(await page.locator(".alternatives caption").innerText()).toMatch(/\d+\.\d %/);
   });
 
-  it("turns a thumb and a better answer into preferences that training reads", async () => {
+  it("turns a thumb and a better answer into preferences that training takes as they are", async () => {
     const page = await open();
     await say(page, "rate me");
     await page.getByRole("button", { name: "Bad answer" }).click();
     await page.getByLabel("A better answer").fill("a better one");
-    const [download] = await Promise.all([
-      page.waitForEvent("download"),
-      page.getByRole("button", { name: "Export preferences" }).click(),
-    ]);
-    const line = (await readFile(await download.path(), "utf8")).trim();
-    const example = exampleOf({ fields: JSON.parse(line) as Record<string, unknown>, where: "export" });
-    expect(example).toMatchObject({
+    await page.getByLabel("What is wrong with it?").fill("too long");
+    await page.getByRole("button", { name: "Save" }).click();
+    // Nothing is kept without consent.
+    expect(await exportPreferences(page)).toBe("");
+    await page.getByRole("button", { name: "Bad answer" }).click();
+    await page.getByLabel("Keep this conversation and my rating").check();
+    await page.getByRole("button", { name: "Save" }).click();
+    await expect.poll(() => exportPreferences(page)).not.toBe("");
+    const path = join(folder, "preferences.jsonl");
+    await writeFile(path, await exportPreferences(page));
+    const fields = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
+    expect(exampleOf({ fields, where: "export" })).toMatchObject({
       kind: "preference",
       prompt: [{ role: "user", content: "rate me" }],
       chosen: [{ role: "assistant", content: "a better one" }],
     });
+    using store = openSqliteStore(dataFile);
+    const [rating] = store.ratings();
+    expect(rating).toMatchObject({
+      liked: false,
+      reason: "too long",
+      settings: { temperature: 0.8 },
+      consent: CONSENT,
+      model: {
+        name: "tiny",
+        hash: createHash("sha256")
+          .update(await readFile(join(folder, "tiny.gguf")))
+          .digest("hex"),
+      },
+    });
+    const recipe = join(folder, "align.yaml");
+    await writeFile(
+      recipe,
+      JSON.stringify({
+        ...{ name: "aligned", kind: "dpo", base: join(folder, "tiny.gguf"), data: [{ path }], validation: 0 },
+        ...{
+          output: join(folder, "aligned"),
+          steps: 2,
+          schedule: { rate: 0.001 },
+          batch: { windows: 2, length: 512 },
+        },
+      }),
+    );
+    const trained = await runCria(["train", "dpo", recipe]);
+    expect(trained).toMatchObject({ code: 0 });
+  }, 120_000);
+
+  it("keeps chats on the server that gives the page", async () => {
+    const page = await open();
+    await say(page, "remember the server");
+    await page.getByText("Chats are kept on the server").waitFor();
+    const elsewhere = await open();
+    await elsewhere.getByRole("button", { name: "remember the server", exact: true }).click();
+    await elsewhere.getByRole("article", { name: "You" }).getByText("remember the server").waitFor();
+    await elsewhere.getByRole("button", { name: "Delete remember the server" }).click();
+    using store = openSqliteStore(dataFile);
+    await expect.poll(() => JSON.stringify(store.chats())).not.toContain("remember the server");
+  });
+
+  it("opens without a server after the first visit, and chats with the model it brought", async () => {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    const files = await readPage(built);
+    const answerFile = createPage(files);
+    const server = await listen(
+      {
+        fetch: async (request) => (await answerFile(request)) ?? new Response(null, { status: 404 }),
+        dispose() {},
+        [Symbol.dispose]() {},
+      },
+      { port: 0 },
+    );
+    await page.goto(server.url);
+    await page.evaluate(() => navigator.serviceWorker.ready.then(() => {}));
+    await server.close(0);
+    await page.reload();
+    await page.getByText("No server here").waitFor();
+    await page.getByRole("button", { name: "Settings" }).click();
+    await page.getByRole("button", { name: "In this browser: the small one" }).click();
+    await page.getByText("(this browser)").waitFor({ timeout: 60_000 });
+    await page.getByRole("button", { name: "Settings" }).click();
+    await say(page, "Tell me a story.");
+    expect((await answers(page).innerText()).length).toBeGreaterThan(40);
+    await page.getByText("Chats are kept in this browser").waitFor();
+    expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
+    await context.close();
+  }, 120_000);
+
+  it("downloads a model, lists it with its size, and deletes it", async () => {
+    const page = await open();
+    await page.getByRole("button", { name: "Settings" }).click();
+    await page.getByLabel("In this browser, from an address").fill(`${url}/models/default.gguf`);
+    await page.getByRole("button", { name: "Load", exact: true }).click();
+    await page.getByText("(this browser)").waitFor({ timeout: 60_000 });
+    const list = page.getByRole("region", { name: "Downloaded models" });
+    await list.getByText("default.gguf").waitFor();
+    expect(await list.innerText()).toMatch(/2\.\d MB/);
+    await list.getByRole("button", { name: "Delete default.gguf" }).click();
+    await expect.poll(() => list.getByText("default.gguf").count()).toBe(0);
+  }, 90_000);
+
+  it("goes on with an answer while another chat is shown, and shows each in its place", async () => {
+    const page = await open();
+    await page.getByLabel("Message", { exact: true }).fill("the long one");
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "New chat" }).click();
+    await page.getByText("A Llama on your own device").waitFor();
+    await page.getByRole("button", { name: "Send" }).waitFor({ timeout: 60_000 });
+    expect(await answers(page).count()).toBe(0);
+    await page.getByRole("button", { name: "the long one", exact: true }).first().click();
+    await expect.poll(async () => (await answers(page).innerText()).length).toBeGreaterThan(40);
+  }, 90_000);
+
+  it("says what is wrong with a file of chats", async () => {
+    const page = await open();
+    const buffer = Buffer.from('[{"id": "x"}]');
+    await page
+      .getByLabel("Import chats")
+      .setInputFiles({ name: "chats.json", mimeType: "application/json", buffer });
+    await page.getByRole("alert").getByText("entry 1 of the file is no chat").waitFor();
+  });
+
+  it("turns dark when told to, and stays so", async () => {
+    const page = await open();
+    const paper = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+    const light = await paper();
+    await page.getByRole("button", { name: "Settings" }).click();
+    await page.getByLabel("Colours").selectOption("dark");
+    const dark = await paper();
+    expect(dark).not.toBe(light);
+    await page.reload();
+    expect(await paper()).toBe(dark);
+  });
+
+  it("weighs less than 300 kB before a model is loaded", async () => {
+    const context = await browser.newContext({ serviceWorkers: "block" });
+    const page = await context.newPage();
+    const paths = new Set<string>();
+    page.on("request", (request) => paths.add(new URL(request.url()).pathname.slice(1) || "index.html"));
+    await page.goto(url);
+    await page.getByText("tiny", { exact: true }).waitFor();
+    const files = await readPage(built);
+    const sizes = [...paths].flatMap((path) => {
+      const bytes = files.get(path);
+      return bytes ? [gzipSync(bytes).length] : [];
+    });
+    expect(sizes.length).toBeGreaterThan(2);
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(300_000);
+    await context.close();
   });
 
   it("shows what a message says, and runs none of it", async () => {

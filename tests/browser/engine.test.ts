@@ -163,16 +163,18 @@ describe.skipIf(!chromiumIsInstalled())("in Chromium", () => {
     expect(await store(true)).toBe("aborted");
     await page.reload();
     const asked = server.ranges.length;
-    expect(await store(false)).toBe(
-      createHash("sha256")
-        .update(await readFile(join(folder, "large.bin")))
-        .digest("hex"),
-    );
+    const whole = createHash("sha256")
+      .update(await readFile(join(folder, "large.bin")))
+      .digest("hex");
+    expect(await store(false)).toBe(whole);
     // What was there is not fetched again.
     expect(server.ranges.slice(asked)).toEqual(["0-0", "8388608-16777215", "16777216-19999999"]);
     const again = server.ranges.length;
     await store(false);
     expect(server.ranges.slice(again)).toEqual(["0-0"]);
+    await page.context().setOffline(true);
+    expect(await store(false)).toBe(whole);
+    await page.context().setOffline(false);
     const listed = await page.evaluate(async (entry) => {
       const { listModels, deleteModel } = await importModule(entry);
       const before = await listModels();

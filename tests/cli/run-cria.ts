@@ -1,5 +1,6 @@
 /** Runs the command line as users do: a process of its own, with pipes. */
 import { spawn, spawnSync } from "node:child_process";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export const mainPath: string = join(import.meta.dirname, "..", "..", "src", "cli", "main.ts");
@@ -55,5 +56,9 @@ export function testEnvironment(): NodeJS.ProcessEnv {
   const names = Object.keys(process.env).filter(
     (name) => !/^(LLAMA_|HF_|HUGGINGFACE|FORCE_COLOR|NODE_OPTIONS)/.test(name),
   );
-  return { ...Object.fromEntries(names.map((name) => [name, process.env[name]])), NO_COLOR: "1" };
+  return {
+    ...Object.fromEntries(names.map((name) => [name, process.env[name]])),
+    NO_COLOR: "1",
+    XDG_DATA_HOME: join(tmpdir(), `cria-test-data-${process.pid}`),
+  };
 }

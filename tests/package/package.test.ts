@@ -111,6 +111,15 @@ describe.skipIf(!npmIsHere)("the packed package", () => {
     expect(await runIn(app, process.execPath, ["--input-type=module", "--eval", program])).toBe("function\n");
   });
 
+  test("cria/react loads beside React, also where there is no page", async () => {
+    symlinkSync(join(root, "node_modules", "react"), join(app, "node_modules", "react"), "junction");
+    const program =
+      'import { useChat, useModel } from "cria/react"; console.log(typeof useChat, typeof useModel);';
+    expect(await runIn(app, process.execPath, ["--input-type=module", "--eval", program])).toBe(
+      "function function\n",
+    );
+  });
+
   test("tells a story with the model that comes with it", async () => {
     const text = await runIn(app, "npx", [
       ...["--no-install", "cria", "generate", "-p", "Once upon a time", "-n", "20", "--temp", "0"],

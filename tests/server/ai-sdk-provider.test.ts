@@ -112,8 +112,8 @@ describe("text", () => {
     expect((await generateText({ model, prompt: "hello", maxOutputTokens: 3 })).usage.outputTokens).toBe(3);
   });
 
-  it("a stream that is left frees the model", async () => {
-    const stream = streamText({ model: createCria(real)(), prompt: "hello" });
+  it("a stream that is left unread comes to its end and frees the model", async () => {
+    const stream = streamText({ model: createCria(real)(), prompt: "hello", maxOutputTokens: 100 });
     for await (const _ of stream.textStream) break;
     expect((await real.generate("x", { maxTokens: 2 }).result()).ids.length).toBe(2);
   });

@@ -173,6 +173,11 @@ it("serves the page's files and nothing else, with a strict policy", async () =>
   expect(index.headers["cross-origin-embedder-policy"]).toBe("require-corp");
   expect(index.headers["cache-control"]).toBe("no-cache");
   expect((await send("/", { "if-none-match": String(index.headers.etag) })).status).toBe(304);
+  const part = await send("/", { range: "bytes=2-8" });
+  expect([part.status, part.body, part.headers["content-range"]]).toEqual([206, "doctype", "bytes 2-8/34"]);
+  expect((await send("/", { range: "bytes=29-" })).body).toBe("itle>");
+  expect((await send("/", { range: "bytes=34-" })).status).toBe(416);
+  expect((await send("/", { range: "lines=1-2" })).status).toBe(200);
   const asset = await send("/assets/app-1a2b.js");
   expect(asset).toMatchObject({ status: 200, body: "1" });
   expect(asset.headers["cache-control"]).toContain("immutable");

@@ -1,6 +1,9 @@
 /** Where answers are made: on the server that gave this page, or in this browser. */
-import type { Model } from "../../../src/browser.ts";
+import type { Model, StoredModel } from "../../../src/browser.ts";
+import { ask, checked } from "./api.ts";
 import type { TokenView } from "./tree.ts";
+
+export type { StoredModel };
 
 export interface Message {
   readonly role: "system" | "user" | "assistant";
@@ -10,6 +13,8 @@ export interface Message {
 export interface Settings {
   readonly temperature: number;
   readonly topP: number;
+  readonly minP: number;
+  readonly repeatPenalty: number;
   readonly maxTokens: number;
 }
 
@@ -22,6 +27,8 @@ export interface Delta {
 export interface Backend {
   readonly label: string;
   answer(messages: readonly Message[], settings: Settings, signal: AbortSignal): AsyncGenerator<Delta>;
+  /** SHA-256 of the model's files; "" for the server's, which knows it itself. */
+  hash(): Promise<string>;
   dispose(): void;
 }
 
@@ -39,29 +46,24 @@ interface Chunk {
   }[];
 }
 
-/** The model behind `cria serve`; undefined when no server answers. */
-export async function connectServer(): Promise<Backend | undefined> {
-  const response = await fetch("./v1/models").catch(() => undefined);
+/** The model behind `cria serve`; undefined when no server answers, "key" when it wants another key. */
+export async function connectServer(): Promise<Backend | "key" | undefined> {
+  const response = await ask("./v1/models").catch(() => undefined);
+  if (response?.status === 401) return "key";
   if (!response?.ok) return undefined;
   const list = (await response.json().catch(() => ({}))) as { data?: readonly { id: string }[] };
   const model = list.data?.[0]?.id;
   if (model === undefined) return undefined;
   return {
     label: model,
-    async *answer(messages, { temperature, topP, maxTokens }, signal) {
-      const body = {
-        ...{ model, messages, temperature, top_p: topP, max_tokens: maxTokens },
-        ...{ stream: true, logprobs: true, top_logprobs: 5 },
+    async *answer(messages, { temperature, topP, minP, repeatPenalty, maxTokens }, signal) {
+      const json = {
+        ...{ model, messages, temperature, top_p: topP, min_p: minP, repeat_penalty: repeatPenalty },
+        ...{ max_tokens: maxTokens, stream: true, logprobs: true, top_logprobs: 5 },
       };
-      const answer = await fetch("./v1/chat/completions", {
-        ...{ method: "POST", headers: { "content-type": "application/json" }, signal },
-        body: JSON.stringify(body),
-      });
-      if (!answer.ok || !answer.body) {
-        const failure = (await answer.json().catch(() => ({}))) as Chunk;
-        throw new Error(failure.error?.message ?? `the server answered ${answer.status}`);
-      }
-      for await (const chunk of events(answer.body)) {
+      const { body } = await checked(await ask("./v1/chat/completions", { json, signal }));
+      if (!body) throw new Error("the server answered nothing");
+      for await (const chunk of events(body)) {
         if (chunk.error) throw new Error(chunk.error.message);
         const choice = chunk.choices?.[0];
         const tokens = (choice?.logprobs?.content ?? []).map(viewOf);
@@ -69,6 +71,7 @@ export async function connectServer(): Promise<Backend | undefined> {
         if (text !== "" || tokens.length > 0) yield { text, tokens };
       }
     },
+    hash: async () => "",
     dispose() {},
   };
 }
@@ -108,7 +111,7 @@ export interface LoadReport {
 
 /** Loads a model into this page: an address, a file, or "" for the one that comes with Cria. */
 export async function loadInBrowser(source: string | File, report: LoadReport): Promise<Backend> {
-  const { load } = (await import("cria" as string)) as typeof import("../../../src/browser.ts");
+  const { load } = await engine();
   const model: Model = await load(source === "" ? await embeddedModel() : source, {
     signal: report.signal,
     onNotice: report.onNotice,
@@ -131,8 +134,23 @@ export async function loadInBrowser(source: string | File, report: LoadReport): 
         };
       }
     },
+    hash: () => model.hash(),
     dispose: () => model.dispose(),
   };
+}
+
+/** Models that this browser has, whole or in part. */
+export async function listStored(): Promise<StoredModel[]> {
+  return (await engine()).listModels();
+}
+
+export async function removeStored(url: string): Promise<void> {
+  await (await engine()).deleteModel(url);
+}
+
+/** Loaded when it is first needed: who chats with a server never does. */
+function engine(): Promise<typeof import("../../../src/browser.ts")> {
+  return import("cria" as string);
 }
 
 async function embeddedModel(): Promise<Blob> {

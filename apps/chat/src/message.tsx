@@ -1,11 +1,16 @@
 /** One message: its text as markdown, its branches, feedback, and its tokens with their probabilities. */
 import { memo, useState } from "react";
 import Markdown, { type Options } from "react-markdown";
+import rehypeHighlight from "rehype-highlight";
 import remarkGfm from "remark-gfm";
+import { CONSENT } from "./ratings.ts";
 import type { ChatNode, Feedback, TokenView } from "./tree.ts";
 
 /** A single tilde is no deletion: models write ranges with it. */
 const plugins: NonNullable<Options["remarkPlugins"]> = [[remarkGfm, { singleTilde: false }]];
+
+/** Only for what is finished: an answer that grows would be read anew with every token. */
+const highlighting: NonNullable<Options["rehypePlugins"]> = [[rehypeHighlight, { detect: false }]];
 
 interface Props {
   readonly node: ChatNode;
@@ -56,7 +61,11 @@ export const Message = memo(function Message(props: Props) {
           {node.content === "" && busy ? (
             <span className="waiting">…</span>
           ) : (
-            <Markdown remarkPlugins={plugins} components={{ pre: Code }}>
+            <Markdown
+              remarkPlugins={plugins}
+              rehypePlugins={busy ? [] : highlighting}
+              components={{ pre: Code }}
+            >
               {node.content}
             </Markdown>
           )}
@@ -116,8 +125,8 @@ function Thumbs({ node, onFeedback }: Pick<Props, "node" | "onFeedback">) {
   const { feedback } = node;
   const [open, setOpen] = useState(false);
   const give = (liked: boolean) => () => {
-    onFeedback({ reason: "", better: "", ...feedback, liked });
-    setOpen(!liked);
+    onFeedback({ reason: "", better: "", consent: false, ...feedback, liked });
+    setOpen(true);
   };
   return (
     <>
@@ -138,25 +147,54 @@ function Thumbs({ node, onFeedback }: Pick<Props, "node" | "onFeedback">) {
         Bad
       </button>
       {open && feedback ? (
-        <div className="feedback">
-          <label>
-            What is wrong with it?
-            <input
-              value={feedback.reason}
-              onChange={(event) => onFeedback({ ...feedback, reason: event.target.value })}
-            />
-          </label>
-          <label>
-            A better answer
-            <textarea
-              value={feedback.better}
-              onChange={(event) => onFeedback({ ...feedback, better: event.target.value })}
-            />
-          </label>
-          <p className="hint">Kept in this browser; exported only by you, as preferences to train with.</p>
-        </div>
+        <FeedbackForm
+          feedback={feedback}
+          onSave={(changed) => {
+            onFeedback(changed);
+            setOpen(false);
+          }}
+        />
       ) : null}
     </>
+  );
+}
+
+interface FeedbackFormProps {
+  readonly feedback: Feedback;
+  readonly onSave: (feedback: Feedback) => void;
+}
+
+function FeedbackForm({ feedback, onSave }: FeedbackFormProps) {
+  const [reason, setReason] = useState(feedback.reason);
+  const [better, setBetter] = useState(feedback.better);
+  const [consent, setConsent] = useState(feedback.consent);
+  return (
+    <form
+      className="feedback"
+      onSubmit={(event) => {
+        event.preventDefault();
+        onSave({ liked: feedback.liked, reason, better, consent });
+      }}
+    >
+      <label>
+        {feedback.liked ? "What is good about it?" : "What is wrong with it?"}
+        <input value={reason} onChange={(event) => setReason(event.target.value)} />
+      </label>
+      <label>
+        A better answer
+        <textarea value={better} onChange={(event) => setBetter(event.target.value)} />
+      </label>
+      <label className="check">
+        <input type="checkbox" checked={consent} onChange={(event) => setConsent(event.target.checked)} />
+        {CONSENT}
+      </label>
+      <div className="row">
+        <button type="submit" className="primary">
+          Save
+        </button>
+        <span className="hint">It goes nowhere by itself: “Export preferences” writes it to a file.</span>
+      </div>
+    </form>
   );
 }
 

@@ -3,6 +3,8 @@
  * at each place.
  */
 
+import type { RatedMessage } from "../../../src/feedback/rating.ts";
+
 /** The likeliest tokens at one place of an answer. */
 export interface TokenView {
   readonly text: string;
@@ -16,6 +18,15 @@ export interface Feedback {
   readonly reason: string;
   /** A better answer that the person wrote. */
   readonly better: string;
+  /** Whether it may be kept for training. Without it, it is only shown here. */
+  readonly consent: boolean;
+}
+
+/** What made an answer. */
+export interface Origin {
+  /** The model's name. */
+  readonly model: string;
+  readonly settings: Readonly<Record<string, number>>;
 }
 
 export interface ChatNode {
@@ -24,6 +35,7 @@ export interface ChatNode {
   readonly role: "user" | "assistant";
   readonly content: string;
   readonly tokens?: readonly TokenView[];
+  readonly origin?: Origin;
   readonly feedback?: Feedback;
 }
 
@@ -56,6 +68,12 @@ export function pathOf(chat: Chat): ChatNode[] {
   return path;
 }
 
+/** The conversation that a node answers, with the system prompt. */
+export function promptOf(chat: Chat, node: ChatNode): RatedMessage[] {
+  const path = pathOf({ ...chat, leaf: node.parent }).map(({ role, content }) => ({ role, content }));
+  return chat.system === "" ? path : [{ role: "system", content: chat.system }, ...path];
+}
+
 export function siblingsOf(chat: Chat, node: ChatNode): ChatNode[] {
   return chat.nodes.filter(({ parent, role }) => parent === node.parent && role === node.role);
 }
@@ -80,4 +98,37 @@ export function showing(chat: Chat, id: string): Chat {
     if (!last) return { ...chat, leaf };
     leaf = last.id;
   }
+}
+
+/**
+ * Chats from an exported file.
+ *
+ * @throws {Error} that says what is wrong with it
+ */
+export function chatsFrom(text: string): Chat[] {
+  let data: unknown;
+  try {
+    data = JSON.parse(text);
+  } catch {
+    throw new Error("the file is not JSON; expected one that “Export chats” wrote");
+  }
+  if (!Array.isArray(data))
+    throw new Error("the file has no list of chats; expected one that “Export chats” wrote");
+  const wrong = data.findIndex((chat) => !isChat(chat));
+  if (wrong >= 0)
+    throw new Error(`entry ${wrong + 1} of the file is no chat; expected one that “Export chats” wrote`);
+  return data as Chat[];
+}
+
+function isChat(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { id, title, system, changed, nodes } = value as Record<string, unknown>;
+  const texts = [id, title, system].every((text) => typeof text === "string");
+  return texts && typeof changed === "number" && Array.isArray(nodes) && nodes.every(isNode);
+}
+
+function isNode(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { id, role, content } = value as Record<string, unknown>;
+  return typeof id === "string" && typeof content === "string" && (role === "user" || role === "assistant");
 }

@@ -5,6 +5,8 @@ import { type Backend, connectServer, loadInBrowser } from "./backend.ts";
 export interface BackendState {
   readonly backend: Backend | undefined;
   readonly server: Backend | undefined;
+  /** The server is there but wants a key. */
+  readonly wantsKey: boolean;
   /** From 0 to 1 while a model is loaded. */
   readonly progress: number | undefined;
   readonly notice: string;
@@ -16,12 +18,18 @@ export interface BackendState {
 export function useBackend(): BackendState {
   const [backend, setBackend] = useState<Backend>();
   const [server, setServer] = useState<Backend>();
+  const [wantsKey, setWantsKey] = useState(false);
   const [progress, setProgress] = useState<number>();
   const [notice, setNotice] = useState("");
   const loading = useRef<AbortController>(undefined);
 
   useEffect(() => {
     void connectServer().then((found) => {
+      if (found === "key") {
+        setWantsKey(true);
+        setNotice("The server wants its API key: enter it in the settings.");
+        return;
+      }
       setServer(found);
       setBackend((current) => current ?? found);
       if (!found) setNotice("No server here: load a model into this browser.");
@@ -51,7 +59,7 @@ export function useBackend(): BackendState {
   }, []);
 
   return {
-    ...{ backend, server, progress, notice, useBrowser },
+    ...{ backend, server, wantsKey, progress, notice, useBrowser },
     useServer: () => setBackend(server),
     stopLoading: () => loading.current?.abort(),
   };

@@ -53,6 +53,11 @@ export function addServeCommand(program: Command): void {
     .option("--allow-origin <origin>", "let pages of this origin use the server, * for all", collect)
     .option("--page <folder>", "serve this built page at / (default: the chat page)")
     .option("--no-page", "serve no page")
+    .option(
+      "--data <file>",
+      "keep the page's chats and ratings in this SQLite file (default: one for this user, if only this machine is listened to)",
+    )
+    .option("--no-data", "let the page keep them in the browser")
     .option("--chat-template <name>", "a built-in chat format or a Jinja template")
     .option("--chat-template-file <path>", "read the template from a file")
     .addOption(

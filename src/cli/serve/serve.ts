@@ -4,16 +4,19 @@
  * It listens at once and answers 503 until the model is loaded, so that whoever started it can wait for /health. The
  * first Ctrl-C or SIGTERM lets answers end, for a time; the second cuts them.
  *
- * Flow: flags → loadNamed (model), readPage → createServer → listen.
+ * Flow: flags → loadNamed (model), readPage, storeOf → createServer → listen.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
-import { basename } from "node:path";
+import { homedir } from "node:os";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { PageStore } from "../../feedback/page-store.ts";
 import { type Listener, listen } from "../../platform/node/listen.ts";
 import { readPage } from "../../platform/node/page-folder.ts";
 import { createServer } from "../../server/create-server.ts";
 import type { PageFiles } from "../../server/page.ts";
+import { pageEndpoints } from "../../server/page-data.ts";
 import { readTextFile } from "../input.ts";
 import { loadNamed } from "../load-named.ts";
 import { given, type RunFlags } from "../options.ts";
@@ -31,6 +34,7 @@ export interface ServeFlags extends RunFlags {
   readonly allowHost?: readonly string[];
   readonly allowOrigin?: readonly string[];
   readonly page: string | boolean;
+  readonly data?: string | boolean;
   readonly chatTemplate?: string;
   readonly chatTemplateFile?: string;
   readonly grace: number;
@@ -43,6 +47,7 @@ export async function serve(flags: ServeFlags): Promise<void> {
   const template = flags.chatTemplateFile ? await readTextFile(flags.chatTemplateFile) : flags.chatTemplate;
   const apiKeys = await keysOf(flags);
   const page = await pageOf(flags.page);
+  using store = page && (await storeOf(flags));
   const loading = loadNamed({
     ...flags,
     ...given({ chatTemplate: template }),
@@ -66,6 +71,7 @@ export async function serve(flags: ServeFlags): Promise<void> {
     aliases: [...aliases, ...(fileName === undefined ? [] : [fileName])],
     apiKeys,
     ...given({ allowedHosts: flags.allowHost, allowedOrigins: flags.allowOrigin }),
+    ...(store ? { endpoints: pageEndpoints(store) } : {}),
     details: await detailsOf(flags.model),
     version: packageVersion(),
     onError: (error) => notice(errorColors.red(error instanceof Error ? (error.stack ?? "") : String(error))),
@@ -128,6 +134,22 @@ async function pageOf(asked: string | boolean): Promise<PageFiles | undefined> {
   );
   const folder = places.find((place) => existsSync(place));
   return folder === undefined ? undefined : readPage(folder);
+}
+
+/**
+ * Where the page's chats and ratings are kept. Without being told to, only where nobody but this machine's users come:
+ * all who open the page see the same chats.
+ */
+async function storeOf({ data, host }: ServeFlags): Promise<PageStore | undefined> {
+  if (data === false || (typeof data !== "string" && !isLoopback(host))) return undefined;
+  const { openSqliteStore } = await import("../../platform/node/sqlite-store.ts");
+  return openSqliteStore(typeof data === "string" ? data : join(dataFolder(), "page.sqlite"));
+}
+
+/** By the XDG base directory specification. */
+function dataFolder(): string {
+  const { XDG_DATA_HOME: folder = "" } = process.env;
+  return join(folder === "" ? join(homedir(), ".local", "share") : folder, "cria");
 }
 
 /** What a list of models shows of a local file. */

@@ -4,8 +4,8 @@
  *   models/<key>.model    the bytes so far        models/<key>.json    where they come from, and a hash of each chunk
  *
  * A download goes in chunks. One that was cut goes on after the last whole chunk, whose bytes are checked against their
- * hash first; when the file on the server has changed meanwhile it begins anew. One tab downloads at a time, the others
- * wait for it.
+ * hash first; when the file on the server has changed meanwhile it begins anew. A model that is stored whole needs no
+ * network. One tab downloads at a time, the others wait for it.
  *
  * Flow: address → storeModel → File → blob-files.ts.
  */
@@ -14,6 +14,8 @@ import { CriaError, throwIfAborted } from "../../shared/errors.ts";
 
 /** Bytes of a chunk. */
 const CHUNK = 8 << 20;
+/** How long a server is asked for a newer version of a model that is stored whole. */
+const NEWS_MS = 5000;
 
 export interface StoredModel {
   /** Where it was downloaded from. */
@@ -69,11 +71,19 @@ export async function deleteModel(url: string): Promise<void> {
 async function download(url: string, options: StoreOptions): Promise<File> {
   const folder = await modelsFolder();
   const key = await keyOf(url);
-  const head = await headOf(url, options);
   let record = await readRecord(folder, key);
+  const handle = await folder.getFileHandle(`${key}.model`, { create: true });
+  const isWhole = record !== undefined && (await handle.getFile()).size === record.totalBytes;
+  let head: Awaited<ReturnType<typeof headOf>>;
+  try {
+    // Who has it all is only asked for news: no reason to keep a person waiting.
+    head = await headOf(url, isWhole ? { ...options, retries: 0, stallMs: NEWS_MS } : options);
+  } catch (error) {
+    if (isWhole && error instanceof CriaError && error.code === "network") return handle.getFile();
+    throw error;
+  }
   if (record?.version !== head.version || record.totalBytes !== head.totalBytes)
     record = { url, ...head, chunks: [] };
-  const handle = await folder.getFileHandle(`${key}.model`, { create: true });
   await keepGoodChunks(handle, record);
   await checkQuota(url, record);
   await writeRecord(folder, key, record);

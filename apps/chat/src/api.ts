@@ -1,0 +1,30 @@
+/** Requests to the server that gave this page, with the key that it wants. */
+
+const KEY = "cria-api-key";
+
+/** Kept until the tab is closed. */
+export function setApiKey(key: string): void {
+  sessionStorage.setItem(KEY, key.trim());
+}
+
+export function hasApiKey(): boolean {
+  return (sessionStorage.getItem(KEY) ?? "") !== "";
+}
+
+/** @throws {TypeError} when no server answers */
+export function ask(path: string, init: RequestInit & { readonly json?: unknown } = {}): Promise<Response> {
+  const { json, ...rest } = init;
+  const key = sessionStorage.getItem(KEY) ?? "";
+  const headers = new Headers(rest.headers);
+  if (key !== "") headers.set("authorization", `Bearer ${key}`);
+  if (json === undefined) return fetch(path, { ...rest, headers });
+  headers.set("content-type", "application/json");
+  return fetch(path, { method: "POST", ...rest, headers, body: JSON.stringify(json) });
+}
+
+/** @throws {Error} with the server's own words, unless the response is good */
+export async function checked(response: Response): Promise<Response> {
+  if (response.ok) return response;
+  const failure = (await response.json().catch(() => ({}))) as { error?: { message?: string } };
+  throw new Error(failure.error?.message ?? `the server answered ${response.status}`);
+}

@@ -1,2 +1,0 @@
-/** Style sheets are taken up by Vite. */
-declare module "*.css";

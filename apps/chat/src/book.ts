@@ -1,0 +1,96 @@
+/**
+ * All chats of this page, and which of them is shown. Changes name the chat that they are of, so that an answer goes on
+ * in its own chat and branch wherever the person has gone meanwhile.
+ *
+ * Flow: Store → ChatBook → useSyncExternalStore.
+ */
+import type { Store } from "./store.ts";
+import { type Chat, newChat } from "./tree.ts";
+
+export interface BookView {
+  /** The latest first; one that nothing was said in is not listed. */
+  readonly chats: readonly Chat[];
+  readonly shown: Chat;
+}
+
+export class ChatBook {
+  #store: Store | undefined;
+  #chats: readonly Chat[] = [newChat()];
+  readonly #first: string = this.#chats[0].id;
+  #shown: string = this.#first;
+  #view: BookView = this.#viewOf();
+  readonly #listeners = new Set<() => void>();
+  readonly #onError: (error: unknown) => void;
+
+  constructor(onError: (error: unknown) => void) {
+    this.#onError = onError;
+  }
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+  readonly view = (): BookView => this.#view;
+
+  /** Adds what the store has, and shows the latest of it unless the person has begun a chat already. */
+  async open(store: Store): Promise<void> {
+    this.#store = store;
+    const stored = (await store.chats()).sort((a, b) => b.changed - a.changed);
+    const own = new Set(this.#chats.map(({ id }) => id));
+    const isUntouched = this.#shown === this.#first && this.#view.shown.nodes.length === 0;
+    this.#chats = [...this.#chats, ...stored.filter(({ id }) => !own.has(id))];
+    if (isUntouched && stored[0]) this.#shown = stored[0].id;
+    this.#tell();
+  }
+
+  chat(id: string): Chat | undefined {
+    return this.#chats.find((chat) => chat.id === id);
+  }
+
+  /** Another version of a chat; nothing happens when it was removed. It is only kept with `keep`. */
+  change(id: string, change: (chat: Chat) => Chat): void {
+    this.#chats = this.#chats.map((chat) => (chat.id === id ? change(chat) : chat));
+    this.#tell();
+  }
+
+  keep(id: string): void {
+    const chat = this.chat(id);
+    if (chat && this.#store) void this.#store.saveChat(chat).catch(this.#onError);
+  }
+
+  show(id: string): void {
+    this.#shown = id;
+    this.#tell();
+  }
+
+  start(): void {
+    const chat = newChat();
+    this.#chats = [chat, ...this.#chats];
+    this.show(chat.id);
+  }
+
+  /** Takes chats from elsewhere; those that are here already are replaced. */
+  add(chats: readonly Chat[]): void {
+    const ids = new Set(chats.map(({ id }) => id));
+    this.#chats = [...this.#chats.filter(({ id }) => !ids.has(id)), ...chats];
+    this.#tell();
+    for (const { id } of chats) this.keep(id);
+  }
+
+  remove(id: string): void {
+    this.#chats = this.#chats.filter((chat) => chat.id !== id);
+    if (this.#store) void this.#store.removeChat(id).catch(this.#onError);
+    if (this.#shown === id) this.start();
+    else this.#tell();
+  }
+
+  #viewOf(): BookView {
+    const chats = this.#chats.filter(({ nodes }) => nodes.length > 0).sort((a, b) => b.changed - a.changed);
+    return { chats, shown: this.chat(this.#shown) ?? this.#chats[0] };
+  }
+
+  #tell(): void {
+    this.#view = this.#viewOf();
+    for (const listener of this.#listeners) listener();
+  }
+}

@@ -1,0 +1,47 @@
+/** Where a message is written: Enter sends it, Shift+Enter begins a line. */
+import { useState } from "react";
+
+interface Props {
+  readonly ready: boolean;
+  readonly onSend: (text: string) => void;
+  /** There while an answer is made. */
+  readonly onStop: (() => void) | undefined;
+}
+
+export function Composer({ ready, onSend, onStop }: Props) {
+  const [draft, setDraft] = useState("");
+  return (
+    <form
+      className="composer"
+      onSubmit={(event) => {
+        event.preventDefault();
+        // What cannot be sent yet stays to be sent later.
+        if (!ready || onStop) return;
+        onSend(draft);
+        setDraft("");
+      }}
+    >
+      <textarea
+        aria-label="Message"
+        placeholder={ready ? "Write a message" : "Load a model in the settings first"}
+        value={draft}
+        rows={Math.min(8, draft.split("\n").length)}
+        onChange={(event) => setDraft(event.target.value)}
+        onKeyDown={(event) => {
+          if (event.key !== "Enter" || event.shiftKey || event.nativeEvent.isComposing) return;
+          event.preventDefault();
+          event.currentTarget.form?.requestSubmit();
+        }}
+      />
+      {onStop ? (
+        <button type="button" onClick={onStop}>
+          Stop
+        </button>
+      ) : (
+        <button type="submit" className="primary" disabled={!ready || draft.trim() === ""}>
+          Send
+        </button>
+      )}
+    </form>
+  );
+}
