@@ -2,14 +2,15 @@
  * matmul of packed weights with several tokens: a few groups of 8 rows are unpacked into panels that stay in the second
  * cache, and multiplied with all tokens, a few tokens at a time so that their activations stay in the first.
  *
- * Bound by integer products: 16 of them, with 16 loads of weights and 8 of activations, for 32 columns of 8 rows and a
- * token. Sums of a token and group are kept in scratch space between blocks. Words: as in multiply-packed.ts.
+ * Bound by integer products. Tokens are taken four at a time (panel-tile.ts), the rest one by one with the same sums in
+ * the same order. Sums of a token and group are kept in scratch space between blocks. Words: as in multiply-packed.ts.
  */
 import { address, integer } from "./call";
 import { Q6_K, SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES } from "./codes";
 import { dotNarrow } from "./dots";
-import { BLOCK_QUANTS, groupBytes, hasOffsets, hasShortGroups, isWide } from "./formats";
+import { BLOCK_QUANTS, groupBytes, hasOffsets, hasOnes, hasShortGroups, isWide } from "./formats";
 import { multiplyWideTile, unpackWidePanel, WIDE_BLOCK_BYTES } from "./multiply-wide";
+import { addTile, TILE } from "./panel-tile";
 import { panelBlockBytes, unpackPanel } from "./panels";
 import { putGroup } from "./put";
 import { RECORD_BYTES, RECORD_SCALE, RECORD_SUMS } from "./quantize-activations";
@@ -56,27 +57,68 @@ export function multiplyPanels(call: usize, count: i32, groupFirst: i32, groupLa
   }
 }
 
-/** One copy of the loop for each shape of panel and way of summing. */
+/**
+ * One copy of the loop for each shape of panel and way of summing. Each is a function of its own: of copies in one the
+ * compiler folds what they have in common, and asks in the innermost loop which it is.
+ */
 function multiplyTile(call: usize, panel: usize, token: i32, tokens: i32, sums: usize): void {
   const format = integer(call, 4);
   const short = hasShortGroups(format);
   const offsets = hasOffsets(format);
   if (integer(call, 13) != SUM_PAIRS) {
-    if (short && offsets) tileOf(SUM_QUADS, 4, true, true, call, panel, token, tokens, sums);
-    else if (short) tileOf(SUM_QUADS, 4, true, false, call, panel, token, tokens, sums);
-    else if (offsets) tileOf(SUM_QUADS, 4, false, true, call, panel, token, tokens, sums);
-    else tileOf(SUM_QUADS, 4, false, false, call, panel, token, tokens, sums);
-  } else if (format == Q6_K) tileOf(SUM_PAIRS, 2, true, false, call, panel, token, tokens, sums);
-  else if (short && offsets) tileOf(SUM_PAIRS, 4, true, true, call, panel, token, tokens, sums);
-  else if (short) tileOf(SUM_PAIRS, 4, true, false, call, panel, token, tokens, sums);
-  else if (offsets) tileOf(SUM_PAIRS, 4, false, true, call, panel, token, tokens, sums);
-  else tileOf(SUM_PAIRS, 4, false, false, call, panel, token, tokens, sums);
+    if (short && offsets) return tileQuadsShortOffsets(call, panel, token, tokens, sums);
+    if (short) return tileQuadsShort(call, panel, token, tokens, sums);
+    if (offsets) return tileQuadsOffsets(call, panel, token, tokens, sums);
+    return tileQuads(call, panel, token, tokens, sums);
+  }
+  if (format == Q6_K) return tilePairsOfSix(call, panel, token, tokens, sums);
+  if (short && offsets) return tilePairsShortOffsets(call, panel, token, tokens, sums);
+  if (short) return tilePairsShort(call, panel, token, tokens, sums);
+  if (hasOnes(format) && offsets) return tilePairsOfFiveOffsets(call, panel, token, tokens, sums);
+  if (hasOnes(format)) return tilePairsOfFive(call, panel, token, tokens, sums);
+  if (offsets) return tilePairsOffsets(call, panel, token, tokens, sums);
+  return tilePairs(call, panel, token, tokens, sums);
+}
+
+function tileQuads(call: usize, panel: usize, token: i32, tokens: i32, sums: usize): void {
+  tileOf(SUM_QUADS, 4, false, false, false, call, panel, token, tokens, sums);
+}
+function tileQuadsOffsets(call: usize, panel: usize, token: i32, tokens: i32, sums: usize): void {
+  tileOf(SUM_QUADS, 4, false, false, true, call, panel, token, tokens, sums);
+}
+function tileQuadsShort(call: usize, panel: usize, token: i32, tokens: i32, sums: usize): void {
+  tileOf(SUM_QUADS, 4, false, true, false, call, panel, token, tokens, sums);
+}
+function tileQuadsShortOffsets(call: usize, panel: usize, token: i32, tokens: i32, sums: usize): void {
+  tileOf(SUM_QUADS, 4, false, true, true, call, panel, token, tokens, sums);
+}
+function tilePairs(call: usize, panel: usize, token: i32, tokens: i32, sums: usize): void {
+  tileOf(SUM_PAIRS, 4, true, false, false, call, panel, token, tokens, sums);
+}
+function tilePairsOffsets(call: usize, panel: usize, token: i32, tokens: i32, sums: usize): void {
+  tileOf(SUM_PAIRS, 4, true, false, true, call, panel, token, tokens, sums);
+}
+function tilePairsShort(call: usize, panel: usize, token: i32, tokens: i32, sums: usize): void {
+  tileOf(SUM_PAIRS, 4, true, true, false, call, panel, token, tokens, sums);
+}
+function tilePairsShortOffsets(call: usize, panel: usize, token: i32, tokens: i32, sums: usize): void {
+  tileOf(SUM_PAIRS, 4, true, true, true, call, panel, token, tokens, sums);
+}
+function tilePairsOfFive(call: usize, panel: usize, token: i32, tokens: i32, sums: usize): void {
+  tileOf(SUM_PAIRS, 4, false, false, false, call, panel, token, tokens, sums);
+}
+function tilePairsOfFiveOffsets(call: usize, panel: usize, token: i32, tokens: i32, sums: usize): void {
+  tileOf(SUM_PAIRS, 4, false, false, true, call, panel, token, tokens, sums);
+}
+function tilePairsOfSix(call: usize, panel: usize, token: i32, tokens: i32, sums: usize): void {
+  tileOf(SUM_PAIRS, 2, false, true, false, call, panel, token, tokens, sums);
 }
 
 @inline
 function tileOf(
   mode: i32,
   pairsFit: i32,
+  tilesFit: bool,
   shortGroups: bool,
   offsets: bool,
   call: usize,
@@ -88,10 +130,16 @@ function tileOf(
   const blocks = integer(call, 6) >> 5;
   const stride = address(call, 2);
   let records = address(call, 1) + <usize>token * stride;
+  const tilesEnd = sums + (<usize>(tokens & -TILE) << 5);
   const sumsEnd = sums + (<usize>tokens << 5);
   for (let block = 0; block < blocks; block++) {
     let record = records;
-    for (let sum = sums; sum < sumsEnd; sum += 32) {
+    let sum = sums;
+    for (; sum < tilesEnd; sum += 32 * TILE) {
+      addTile(mode, tilesFit, shortGroups, offsets, panel, record, stride, sum);
+      record += TILE * stride;
+    }
+    for (; sum < sumsEnd; sum += 32) {
       let lower = v128.load(sum);
       let upper = v128.load(sum, 16);
       const scale = v128.load32_splat(record + RECORD_SCALE);

@@ -7,6 +7,7 @@
  */
 import { address, integer } from "./call";
 import { BLOCK_QUANTS, blockBytes } from "./formats";
+import { addTile, SUM_WIDE, TILE } from "./panel-tile";
 import { unpackPanel } from "./panels";
 import { WIDE_RECORD_BYTES, WIDE_RECORD_SCALE } from "./quantize-activations";
 
@@ -41,12 +42,18 @@ export function multiplyWideTile(call: usize, panel: usize, token: i32, tokens: 
   const blocks = integer(call, 6) >> 5;
   const stride = address(call, 2);
   let records = address(call, 1) + <usize>token * stride;
-  const sumsEnd = sums + ((<usize>tokens) << 5);
+  const tilesEnd = sums + (<usize>(tokens & -TILE) << 5);
+  const sumsEnd = sums + (<usize>tokens << 5);
   for (let block = 0; block < blocks; block++) {
     const lowerScale = v128.load(panel, 512);
     const upperScale = v128.load(panel, 528);
     let record = records;
-    for (let sum = sums; sum < sumsEnd; sum += 32) {
+    let sum = sums;
+    for (; sum < tilesEnd; sum += 32 * TILE) {
+      addTile(SUM_WIDE, false, false, false, panel, record, stride, sum);
+      record += TILE * stride;
+    }
+    for (; sum < sumsEnd; sum += 32) {
       const scale = v128.load32_splat(record + WIDE_RECORD_SCALE);
       let a = i32x4.splat(0);
       let b = i32x4.splat(0);
