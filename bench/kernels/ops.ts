@@ -65,10 +65,10 @@ function values(amount: number, body: () => void): Work {
 function attention(device: Device, { heads, kvHeads, headLength }: Shape, depth: number, rows: number): Work {
   const cells = depth;
   const [q, y] = [1, 1].map(() => tensor(device, rows, heads * headLength));
-  const [keys, cached] = [1, 1].map(() => tensor(device, cells, kvHeads * headLength, "F16"));
+  const [keys, cached] = [1, 1].map(() => tensor(device, cells * kvHeads, headLength, "F16"));
   const positions = Array.from({ length: rows }, (_, t) => depth - rows + t);
   const args = {
-    ...{ q, keys, values: cached, y, headLength, scale: 1 / Math.sqrt(headLength), window: 0 },
+    ...{ q, keys, values: cached, y, kvHeads, scale: 1 / Math.sqrt(headLength), window: 0 },
     ...{ positions: ints(device, positions), sequences: ints(device, new Array(rows).fill(0)) },
     pages: ints(
       device,

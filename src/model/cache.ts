@@ -21,9 +21,9 @@ export const PAGE_LENGTH = 64;
 
 /** One layer's part. */
 export interface LayerCache {
-  /** [cells, key/value heads · headLength] F16 */
+  /** [cells, headLength] F16; cells: tensor/step.ts */
   readonly keys: Tensor;
-  /** [cells, key/value heads · headLength] F16 */
+  /** [cells, headLength] F16 */
   readonly values: Tensor;
 }
 
@@ -45,10 +45,12 @@ export type ReadCached = (
   wholeLength: number,
 ) => Promise<Uint8Array>;
 
-/** Rows that lie together in a page. */
+/** Rows of a sequence that lie in one page. */
 interface Run {
   readonly row: number;
-  readonly cell: number;
+  readonly page: number;
+  /** The first of them. */
+  readonly inPage: number;
   readonly count: number;
 }
 
@@ -59,6 +61,7 @@ export class Cache {
   readonly layers: readonly LayerCache[];
   readonly pageCount: number;
   readonly #device: Device;
+  readonly #kvHeads: number;
   readonly #memories: readonly Memory[];
   readonly #pages: readonly Page[];
   /** Pages that hold nothing. */
@@ -73,18 +76,19 @@ export class Cache {
 
   /** Room for `pageCount` · PAGE_LENGTH tokens, of all sequences together. */
   constructor(device: Device, config: ModelConfig, pageCount: number) {
-    const cells = pageCount * PAGE_LENGTH;
-    const columns = config.kvHeadCount * config.headLength;
+    const tokens = pageCount * PAGE_LENGTH;
+    const cells = tokens * config.kvHeadCount;
     // One memory a layer: a whole cache of a large model may pass what one memory can hold.
-    const layerBytes = Cache.bytesOf(config, cells) / config.layerCount;
+    const layerBytes = Cache.bytesOf(config, tokens) / config.layerCount;
     this.pageCount = pageCount;
     this.#device = device;
+    this.#kvHeads = config.kvHeadCount;
     this.#pages = Array.from({ length: pageCount }, () => ({ users: 0, key: undefined, serial: ROOT }));
     this.#empty = Array.from({ length: pageCount }, (_, index) => pageCount - 1 - index);
     this.#memories = Array.from({ length: config.layerCount }, () => device.allocate(layerBytes));
     this.layers = this.#memories.map((memory) => ({
-      keys: denseTensor(memory, 0, cells, columns, "F16"),
-      values: denseTensor(memory, layerBytes / 2, cells, columns, "F16"),
+      keys: denseTensor(memory, 0, cells, config.headLength, "F16"),
+      values: denseTensor(memory, layerBytes / 2, cells, config.headLength, "F16"),
     }));
   }
 
@@ -202,13 +206,18 @@ export class Cache {
       name,
       format: "F16",
       rows: length,
-      columns: tensor.columns,
+      columns: this.#kvHeads * tensor.columns,
       readRows: async (rowFirst, rowCount) => {
-        const bytes = new Uint8Array(rowCount * tensor.stride);
+        const bytes = new Uint8Array(rowCount * this.#kvHeads * tensor.stride);
         for (const run of this.#runs(sequence, rowFirst, rowCount)) {
-          const offset = tensor.byteOffset + run.cell * tensor.stride;
-          const part = await this.#device.read(tensor.memory, offset, run.count * tensor.stride);
-          bytes.set(part, run.row * tensor.stride);
+          const pageBytes = PAGE_LENGTH * this.#kvHeads * tensor.stride;
+          const page = await this.#device.read(
+            tensor.memory,
+            tensor.byteOffset + run.page * pageBytes,
+            pageBytes,
+          );
+          for (const { inRows, inPage } of this.#headsOf(run, tensor.stride))
+            bytes.set(page.subarray(inPage, inPage + tensor.stride), inRows);
         }
         return bytes;
       },
@@ -218,11 +227,26 @@ export class Cache {
   /** Fills the `length` tokens that a sequence has room for with what `tensors` gave. */
   async fill(sequence: number, length: number, read: ReadCached): Promise<void> {
     for (const { name, tensor } of this.#named())
-      for (const { row, cell, count } of this.#runs(sequence, 0, length)) {
-        const { stride } = tensor;
-        const bytes = await read(name, count * stride, row * stride, length * stride);
-        this.#device.write(tensor.memory, bytes, tensor.byteOffset + cell * stride);
+      for (const run of this.#runs(sequence, 0, length)) {
+        const rowBytes = this.#kvHeads * tensor.stride;
+        const rows = await read(name, run.count * rowBytes, run.row * rowBytes, length * rowBytes);
+        // What comes after the last row of a page is not seen before it is written.
+        const page = new Uint8Array(PAGE_LENGTH * rowBytes);
+        const first = run.row * rowBytes;
+        for (const { inRows, inPage } of this.#headsOf(run, tensor.stride))
+          page.set(rows.subarray(inRows - first, inRows - first + tensor.stride), inPage);
+        this.#device.write(tensor.memory, page, tensor.byteOffset + run.page * page.length);
       }
+  }
+
+  /** Where each head of each row of a run lies in bytes: in rows of all heads, and in the page, head by head. */
+  *#headsOf({ row, inPage, count }: Run, stride: number): Generator<{ inRows: number; inPage: number }> {
+    for (let index = 0; index < count; index++)
+      for (let head = 0; head < this.#kvHeads; head++)
+        yield {
+          inRows: ((row + index) * this.#kvHeads + head) * stride,
+          inPage: (head * PAGE_LENGTH + inPage + index) * stride,
+        };
   }
 
   #named(): { readonly name: string; readonly tensor: Tensor }[] {
@@ -232,14 +256,13 @@ export class Cache {
     ]);
   }
 
-  /** A sequence's rows [rowFirst, rowFirst + rowCount) as runs of cells that lie together; `row` counts from `rowFirst`. */
+  /** A sequence's rows [rowFirst, rowFirst + rowCount) page by page; `row` counts from `rowFirst`. */
   *#runs(sequence: number, rowFirst: number, rowCount: number): Generator<Run> {
     const pages = this.#pagesOf.get(sequence) ?? [];
     for (let row = rowFirst; row < rowFirst + rowCount; ) {
       const inPage = row % PAGE_LENGTH;
       const count = Math.min(PAGE_LENGTH - inPage, rowFirst + rowCount - row);
-      const cell = pages[Math.floor(row / PAGE_LENGTH)] * PAGE_LENGTH + inPage;
-      yield { row: row - rowFirst, cell, count };
+      yield { row: row - rowFirst, page: pages[Math.floor(row / PAGE_LENGTH)], inPage, count };
       row += count;
     }
   }

@@ -144,7 +144,7 @@ function attend(pass: Pass, layer: LayerWeights, cache: LayerCache, index: numbe
     keys: cache.keys,
     values: cache.values,
     y: mixed,
-    headLength,
+    kvHeads: kvHeadCount,
     scale: 1 / Math.sqrt(headLength),
     window: config.slidingWindow,
     ...where,

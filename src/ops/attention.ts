@@ -1,8 +1,8 @@
 /**
  * Causal grouped-query attention over the cache.
  *
- *   score[p] = scale · q[t, head] · k[cell(p), head / group]      for the positions p that t may see
- *   y[t, head] = Σ over p of softmax(score)[p] · v[cell(p), head / group]
+ *   score[p] = scale · q[t, head] · k[cell(p, head / group)]      for the positions p that t may see
+ *   y[t, head] = Σ over p of softmax(score)[p] · v[cell(p, head / group)]
  *
  * A token at position n sees 0 … n of its own sequence, or with a window the last `window` of these. Each key/value
  * head serves `group` consecutive query heads. Positions are visited in ascending order whatever the step's shape.
@@ -18,13 +18,13 @@ import { type CacheArgs, cellOf, pagesOf } from "./store.ts";
 export interface AttentionArgs extends CacheArgs {
   /** [tokens, heads · headLength] F32 */
   readonly q: Tensor;
-  /** [cells, key/value heads · headLength] F16 */
+  /** [cells, headLength] F16 */
   readonly keys: Tensor;
-  /** [cells, key/value heads · headLength] F16 */
+  /** [cells, headLength] F16 */
   readonly values: Tensor;
   /** [tokens, heads · headLength] F32 */
   readonly y: Tensor;
-  readonly headLength: number;
+  readonly kvHeads: number;
   /** Multiplies the scores: 1/√headLength in every Llama. */
   readonly scale: number;
   /** How many positions a token sees, itself included; 0 for all. */
@@ -34,56 +34,43 @@ export interface AttentionArgs extends CacheArgs {
 }
 
 export const attention: Op<AttentionArgs> = {
-  check({ q, keys, values, y, headLength }) {
+  check({ q, keys, values, y, kvHeads }) {
     const fits =
       q.columns === y.columns &&
       keys.columns === values.columns &&
       keys.format === "F16" &&
       values.format === "F16" &&
-      keys.columns % headLength === 0 &&
-      q.columns % keys.columns === 0;
+      q.columns % (kvHeads * keys.columns) === 0;
     expect(fits, () => {
       const shapes = `q is ${describe(q)}, keys ${describe(keys)}, values ${describe(values)}, y ${describe(y)}`;
-      return `attention: ${shapes} do not fit heads of ${headLength}`;
+      return `attention: ${shapes} do not fit ${kvHeads} key/value heads`;
     });
   },
-  reference({
-    q,
-    keys,
-    values,
-    y,
-    headLength,
-    scale,
-    window,
-    positions,
-    sequences,
-    pages,
-    pageLength,
-    count,
-  }) {
+  reference({ q, keys, values, y, kvHeads, scale, window, positions, sequences, pages, pageLength, count }) {
     const rows = liveRows(count);
-    const group = q.columns / keys.columns;
+    const headLength = keys.columns;
+    const group = q.columns / headLength / kvHeads;
     for (let t = 0; t < rows; t++) {
       const position = positions.intRow(0)[t];
       const first = window > 0 ? Math.max(0, position - window + 1) : 0;
       const seen = pagesOf(pages, sequences, t);
       const scores = new Float64Array(position + 1 - first);
       for (let start = 0; start < q.columns; start += headLength) {
-        const cacheStart = Math.floor(start / headLength / group) * headLength;
+        const head = Math.floor(start / headLength / group);
         const query = q.row(t).subarray(start, start + headLength);
         for (let p = first; p <= position; p++) {
-          const key = keys.halfRow(cellOf(seen, pageLength, p));
+          const key = keys.halfRow(cellOf(seen, pageLength, p, { head, kvHeads }));
           let score = 0;
-          for (let c = 0; c < headLength; c++) score += query[c] * halfToFloatTable[key[cacheStart + c]];
+          for (let c = 0; c < headLength; c++) score += query[c] * halfToFloatTable[key[c]];
           scores[p - first] = score * scale;
         }
         softmax(scores);
         const output = y.row(t).subarray(start, start + headLength);
         const mixed = new Float64Array(headLength);
         for (let p = first; p <= position; p++) {
-          const value = values.halfRow(cellOf(seen, pageLength, p));
+          const value = values.halfRow(cellOf(seen, pageLength, p, { head, kvHeads }));
           const weight = scores[p - first];
-          for (let c = 0; c < headLength; c++) mixed[c] += weight * halfToFloatTable[value[cacheStart + c]];
+          for (let c = 0; c < headLength; c++) mixed[c] += weight * halfToFloatTable[value[c]];
         }
         output.set(mixed);
       }

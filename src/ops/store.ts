@@ -1,7 +1,7 @@
 /**
  * Writes the keys and values of a step's tokens into the cache, as f16.
  *
- *   cache[cell(sequence[t], position[t]), c] = x[t, c]      (cell: tensor/step.ts)
+ *   cache[cell(sequence[t], position[t], head), c] = x[t, head · headLength + c]      (cell: tensor/step.ts)
  *
  * Flow: rope → store → attention.
  */
@@ -25,32 +25,48 @@ export interface CacheArgs {
 export interface StoreArgs extends CacheArgs {
   /** [tokens, key/value heads · headLength] F32 */
   readonly x: Tensor;
-  /** [cells, key/value heads · headLength] F16 */
+  /** [cells, headLength] F16 */
   readonly cache: Tensor;
   /** [1, 1] I32: tokens in use */
   readonly count: Tensor;
 }
 
-/** Row of the cache that holds a position of a sequence, whose row of `Step.pages` is given. */
-export function cellOf(pages: Int32Array, pageLength: number, position: number): number {
-  return pages[Math.floor(position / pageLength)] * pageLength + (position % pageLength);
+/** Which of how many key/value heads. */
+interface CacheHead {
+  readonly head: number;
+  readonly kvHeads: number;
+}
+
+/** Row of the cache that holds a position of one head of a sequence, whose row of `Step.pages` is given. */
+export function cellOf(
+  pages: Int32Array,
+  pageLength: number,
+  position: number,
+  { head, kvHeads }: CacheHead,
+): number {
+  const page = pages[Math.floor(position / pageLength)];
+  return (page * kvHeads + head) * pageLength + (position % pageLength);
 }
 
 export const store: Op<StoreArgs> = {
   check({ x, cache }) {
     expect(
-      x.columns === cache.columns && cache.format === "F16",
-      () => `store: x is ${describe(x)}, but the cache is ${describe(cache)}; expected F16 of the same width`,
+      x.columns % cache.columns === 0 && cache.format === "F16",
+      () =>
+        `store: x is ${describe(x)}, but the cache is ${describe(cache)}; expected F16 heads of that width`,
     );
   },
   reference({ x, cache, positions, sequences, pages, pageLength, count }) {
     const rows = liveRows(count);
-    for (let t = 0; t < rows; t++) {
-      const input = x.row(t);
-      const cell = cellOf(pagesOf(pages, sequences, t), pageLength, positions.intRow(0)[t]);
-      const output = cache.halfRow(cell);
-      for (let c = 0; c < input.length; c++) output[c] = floatToHalf(input[c]);
-    }
+    const headLength = cache.columns;
+    const kvHeads = x.columns / headLength;
+    for (let t = 0; t < rows; t++)
+      for (let head = 0; head < kvHeads; head++) {
+        const input = x.row(t).subarray(head * headLength, (head + 1) * headLength);
+        const seen = pagesOf(pages, sequences, t);
+        const output = cache.halfRow(cellOf(seen, pageLength, positions.intRow(0)[t], { head, kvHeads }));
+        for (let c = 0; c < headLength; c++) output[c] = floatToHalf(input[c]);
+      }
   },
 };
 

@@ -6,7 +6,10 @@
  * is cut into pages of `pageLength` positions; `pages` says for each sequence where its pages lie, so sequences can
  * share the pages of a common prefix:
  *
- *   cell of (sequence, position) = pages[sequence, ⌊position / pageLength⌋] · pageLength + position mod pageLength
+ *   page = pages[sequence, ⌊position / pageLength⌋]
+ *   cell of (sequence, position, head) = (page · heads + head) · pageLength + position mod pageLength
+ *
+ * so that one head's keys of a page lie together: attention reads them as one stream.
  *
  * Flow: generate/engine.ts writes it before each replay → embed, rope, store, attention, copy read it.
  */

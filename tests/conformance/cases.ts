@@ -180,10 +180,10 @@ function attentionCase(
     const positions = [0, 3, 7, 8, 31, 20, 15];
     return {
       q: place.random(8, heads * headLength, 13),
-      keys: place.plainWeights("F16", cells, kvHeads * headLength, 14),
-      values: place.plainWeights("F16", cells, kvHeads * headLength, 15),
+      keys: place.plainWeights("F16", cells * kvHeads, headLength, 14),
+      values: place.plainWeights("F16", cells * kvHeads, headLength, 15),
       y: place.output(8, heads * headLength),
-      headLength,
+      kvHeads,
       scale: 4 / Math.sqrt(headLength),
       window,
       ...cacheArgs(place, positions, [0, 1, 2, 0, 1, 2, 2]),
@@ -201,10 +201,10 @@ function promptAttentionCase(heads: number, kvHeads: number, rows: number, windo
     const sequences = positions.map((_, t) => (t < rows - 3 ? 1 : 0));
     return {
       q: place.random(rows, heads * headLength, 33, 3),
-      keys: place.plainWeights("F16", 2 * 320, kvHeads * headLength, 34),
-      values: place.plainWeights("F16", 2 * 320, kvHeads * headLength, 35),
+      keys: place.plainWeights("F16", 2 * 320 * kvHeads, headLength, 34),
+      values: place.plainWeights("F16", 2 * 320 * kvHeads, headLength, 35),
       y: place.output(rows, heads * headLength),
-      headLength,
+      kvHeads,
       scale: 1 / 2,
       window,
       positions: place.ints(positions),
@@ -219,10 +219,10 @@ function promptAttentionCase(heads: number, kvHeads: number, rows: number, windo
 function longAttentionCase(): Case<"attention"> {
   return simple("a long text in pages of 64", (place) => ({
     q: place.random(2, 4 * 64, 16, 3),
-    keys: place.plainWeights("F16", 256, 2 * 64, 17),
-    values: place.plainWeights("F16", 256, 2 * 64, 18),
+    keys: place.plainWeights("F16", 256 * 2, 64, 17),
+    values: place.plainWeights("F16", 256 * 2, 64, 18),
     y: place.output(2, 4 * 64),
-    headLength: 64,
+    kvHeads: 2,
     scale: 1 / 8,
     window: 0,
     positions: place.ints([255, 130]),
@@ -279,7 +279,7 @@ export const cases: { readonly [Name in OpName]: readonly Case<Name>[] } = {
     {
       name: "rows of several sequences, with subnormal, large and infinite values",
       async setup(place) {
-        const cache = place.output(96, 12, "F16");
+        const cache = place.output(96 * 3, 4, "F16");
         const values = [1e-8, -3e-6, 6e-5, 65519, 65520, -1e9, 0, -0, 0.1, 1 / 3, 2049, 2051];
         const x = place.floats(
           Float32Array.from({ length: 48 }, (_, i) => values[i % 12] * (1 + Math.floor(i / 12))),

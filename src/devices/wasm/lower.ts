@@ -189,19 +189,19 @@ const lowerings: Lowerings = {
     return [
       call(
         ...[codes.STORE, ...rowsOf(place, x), ...rowsOf(place, cache), ...cacheWords(place, where)],
-        ...[place.addressOf(count), x.columns],
+        ...[place.addressOf(count), x.columns / cache.columns, cache.columns],
       ),
     ];
   },
-  attention(place, { q, keys, values, y, headLength, scale, window, count, ...where }) {
+  attention(place, { q, keys, values, y, kvHeads, scale, window, count, ...where }) {
+    const headLength = keys.columns;
     if (headLength % 4 !== 0)
       throw new CriaError(
         "unsupported",
         `heads of ${headLength} channels; the CPU device needs a multiple of 4`,
       );
-    const group = q.columns / keys.columns;
-    const kvHeads = keys.columns / headLength;
     const heads = q.columns / headLength;
+    const group = heads / kvHeads;
     // Scores of a piece, tiles of up to 8 queries, then two numbers a query (attention.ts, attention-tile.ts).
     const queries = Math.max(ATTENTION_BLOCK, group);
     const bytes =

@@ -247,7 +247,7 @@ function attendSpan(call: usize, row: i32, kvHead: i32, count: i32, span: i32, s
   const mask = v128.load32_splat(call + 4 * 22);
   const power = v128.load32_splat(call + 4 * 23);
   const pages = address(call, 11) + <usize>sequenceOf(call, row) * address(call, 12);
-  const offset = <usize>(kvHead * headLength) << 1;
+  const kvHeads = integer(call, KV_HEADS);
   const tiles = scratch + SCORE_BYTES;
   for (let query = 0; query < count; query += tileSize(query, count)) {
     const tile = tileOf(query, count, tiles, headLength);
@@ -262,9 +262,10 @@ function attendSpan(call: usize, row: i32, kvHead: i32, count: i32, span: i32, s
   for (let start = first; start <= last; ) {
     const within = start % pageLength;
     const length = min(min(pageLength - within, PIECE - (within % PIECE)), last + 1 - start);
-    const cell = load<i32>(pages + (<usize>(start / pageLength) << 2)) * pageLength + within;
-    const keys = address(call, 3) + <usize>cell * keyStride + offset;
-    const values = address(call, 5) + <usize>cell * valueStride + offset;
+    const page = load<i32>(pages + (<usize>(start / pageLength) << 2));
+    const cell = (page * kvHeads + kvHead) * pageLength + within;
+    const keys = address(call, 3) + <usize>cell * keyStride;
+    const values = address(call, 5) + <usize>cell * valueStride;
     for (let query = 0; query < count; query += tileSize(query, count)) {
       const size = tileSize(query, count);
       const seenLast = positionOf(call, row + (query + size - 1) / group);
