@@ -120,10 +120,13 @@ function testsFor({ contextLength }: BenchModel, depthWanted: number): Test[] {
   return tests;
 }
 
+/** No prompt of a turn begins as the one at depth does. */
+const DEPTH_SEED = 1_000_000;
+
 /** A prompt that differs from turn to turn, so that no cache serves it; at depth the same, so that one does. */
 function questionOf(model: BenchModel, test: Test, seed: number): GenerateQuestion {
   if (test.kind === "prefill") return { prompts: [randomIds(model, test.tokens, seed)], count: 1 };
-  return { prompts: [randomIds(model, Math.max(1, test.depth), 0)], count: test.tokens + 1 };
+  return { prompts: [randomIds(model, Math.max(1, test.depth), DEPTH_SEED)], count: test.tokens + 1 };
 }
 
 function speedOf(test: Test, answer: EngineAnswer): number {

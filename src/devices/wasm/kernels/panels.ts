@@ -29,32 +29,66 @@ export function panelBlockBytes(shortGroups: bool, offsets: bool): usize {
   return BLOCK_QUANTS + 32 * groups * (offsets ? 2 : 1);
 }
 
-/** Unpacks `blocks` blocks of the group at `w` into `panel`. */
+/** Unpacks `blocks` blocks of the group at `w` into `panel`. One function for each format: see multiply-panels.ts. */
 export function unpackPanel(format: i32, w: usize, blocks: i32, panel: usize, ones: v128): void {
   switch (format) {
     case Q4_0:
-      return unpackOf(Q4_0, w, blocks, panel, ones);
+      return unpackQ4_0(w, blocks, panel, ones);
     case Q4_1:
-      return unpackOf(Q4_1, w, blocks, panel, ones);
+      return unpackQ4_1(w, blocks, panel, ones);
     case Q5_0:
-      return unpackOf(Q5_0, w, blocks, panel, ones);
+      return unpackQ5_0(w, blocks, panel, ones);
     case Q5_1:
-      return unpackOf(Q5_1, w, blocks, panel, ones);
+      return unpackQ5_1(w, blocks, panel, ones);
     case Q8_0:
-      return unpackOf(Q8_0, w, blocks, panel, ones);
+      return unpackQ8_0(w, blocks, panel, ones);
     case Q2_K:
-      return unpackOf(Q2_K, w, blocks, panel, ones);
+      return unpackQ2_K(w, blocks, panel, ones);
     case Q3_K:
-      return unpackOf(Q3_K, w, blocks, panel, ones);
+      return unpackQ3_K(w, blocks, panel, ones);
     case Q4_K:
-      return unpackOf(Q4_K, w, blocks, panel, ones);
+      return unpackQ4_K(w, blocks, panel, ones);
     case Q5_K:
-      return unpackOf(Q5_K, w, blocks, panel, ones);
+      return unpackQ5_K(w, blocks, panel, ones);
     case Q6_K:
-      return unpackOf(Q6_K, w, blocks, panel, ones);
+      return unpackQ6_K(w, blocks, panel, ones);
     case IQ4_NL:
-      return unpackOf(IQ4_NL, w, blocks, panel, ones);
+      return unpackIQ4_NL(w, blocks, panel, ones);
   }
+}
+
+function unpackQ4_0(w: usize, blocks: i32, panel: usize, ones: v128): void {
+  unpackOf(Q4_0, w, blocks, panel, ones);
+}
+function unpackQ4_1(w: usize, blocks: i32, panel: usize, ones: v128): void {
+  unpackOf(Q4_1, w, blocks, panel, ones);
+}
+function unpackQ5_0(w: usize, blocks: i32, panel: usize, ones: v128): void {
+  unpackOf(Q5_0, w, blocks, panel, ones);
+}
+function unpackQ5_1(w: usize, blocks: i32, panel: usize, ones: v128): void {
+  unpackOf(Q5_1, w, blocks, panel, ones);
+}
+function unpackQ8_0(w: usize, blocks: i32, panel: usize, ones: v128): void {
+  unpackOf(Q8_0, w, blocks, panel, ones);
+}
+function unpackQ2_K(w: usize, blocks: i32, panel: usize, ones: v128): void {
+  unpackOf(Q2_K, w, blocks, panel, ones);
+}
+function unpackQ3_K(w: usize, blocks: i32, panel: usize, ones: v128): void {
+  unpackOf(Q3_K, w, blocks, panel, ones);
+}
+function unpackQ4_K(w: usize, blocks: i32, panel: usize, ones: v128): void {
+  unpackOf(Q4_K, w, blocks, panel, ones);
+}
+function unpackQ5_K(w: usize, blocks: i32, panel: usize, ones: v128): void {
+  unpackOf(Q5_K, w, blocks, panel, ones);
+}
+function unpackQ6_K(w: usize, blocks: i32, panel: usize, ones: v128): void {
+  unpackOf(Q6_K, w, blocks, panel, ones);
+}
+function unpackIQ4_NL(w: usize, blocks: i32, panel: usize, ones: v128): void {
+  unpackOf(IQ4_NL, w, blocks, panel, ones);
 }
 
 @inline
