@@ -12,9 +12,10 @@ export interface ByteSource {
   /**
    * Reads exactly `byteLength` bytes. The result is the caller's own copy, aligned to 8 bytes.
    *
+   * @param into room that may be used for the result, so that reading much leaves no garbage
    * @throws {CriaError} code "bad-file" when the range passes the end.
    */
-  read(byteOffset: number, byteLength: number): Promise<Uint8Array>;
+  read(byteOffset: number, byteLength: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
@@ -44,11 +45,16 @@ export function checkRange(name: string, sourceLength: number, byteOffset: numbe
 
 /**
  * Room for a range that `checkRange` let through. A file's length bounds nothing: a sparse file, or what a server says,
- * may be longer than any memory.
+ * may be longer than any memory. Given room is used where it is enough.
  *
  * @throws {CriaError} code "no-memory"
  */
-export function allocateBytes(name: string, byteLength: number): Uint8Array<ArrayBuffer> {
+export function allocateBytes(
+  name: string,
+  byteLength: number,
+  into?: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> {
+  if (into && into.length >= byteLength) return into.subarray(0, byteLength);
   try {
     return new Uint8Array(byteLength);
   } catch (cause) {

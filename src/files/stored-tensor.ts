@@ -17,8 +17,8 @@ export interface StoredTensor {
    * or a matrix. Writers keep them; absent, one row is a vector and more are a matrix.
    */
   readonly shape?: readonly number[];
-  /** Packed rows [rowFirst, rowFirst + rowCount), each `rowBytes(format, columns)` bytes. */
-  readRows(rowFirst: number, rowCount: number): Promise<Uint8Array>;
+  /** Packed rows [rowFirst, rowFirst + rowCount), each `rowBytes(format, columns)` bytes; `into` may be used for them. */
+  readRows(rowFirst: number, rowCount: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
 }
 
 /**

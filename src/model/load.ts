@@ -161,9 +161,9 @@ class Loader {
       format: tensor.format,
       rows: tensor.rows,
       columns: tensor.columns,
-      readRows: async (rowFirst, rowCount) => {
+      readRows: async (rowFirst, rowCount, into) => {
         throwIfAborted(signal);
-        const rows = await tensor.readRows(rowFirst, rowCount);
+        const rows = await tensor.readRows(rowFirst, rowCount, into);
         this.#loadedBytes += rows.length;
         onProgress?.({ loadedBytes: this.#loadedBytes, totalBytes: this.#totalBytes });
         return rows;

@@ -132,6 +132,9 @@ class WasmDevice implements Device {
   readonly #queue = new WorkQueue();
   readonly #live = new Set<Memory>();
   #scratch = { address: 0, byteLength: 0 };
+  /** One weight at a time, since all are read into the same room. */
+  #loading: Promise<void> = Promise.resolve();
+  #room = new Uint8Array(0);
   readonly #smallWork: number;
   #recording: { readonly calls: Call[]; work: number } | undefined;
   #disposed = false;
@@ -154,7 +157,7 @@ class WasmDevice implements Device {
   }
 
   allocate(byteLength: number): Memory {
-    return this.#allocate(byteLength, false);
+    return this.#allocate(byteLength, { interleaved: false, zeroed: true });
   }
 
   free(memory: Memory): void {
@@ -196,10 +199,23 @@ class WasmDevice implements Device {
   }
 
   loadWeight(parts: readonly WeightPart[]): Promise<Tensor> {
+    const loading = this.#loading.then(() => this.#loadWeight(parts));
+    this.#loading = loading.then(
+      () => {},
+      () => {},
+    );
+    return loading;
+  }
+
+  #loadWeight(parts: readonly WeightPart[]): Promise<Tensor> {
     return loadInterleaved(parts, {
       place: this.#place,
-      allocate: (byteLength) => this.#allocate(byteLength, true),
-      stage: (byteLength) => this.#allocate(byteLength, false),
+      allocate: (byteLength) => this.#allocate(byteLength, { interleaved: true, zeroed: false }),
+      stage: (byteLength) => this.#allocate(byteLength, { interleaved: false, zeroed: false }),
+      room: (byteLength) => {
+        if (this.#room.length < byteLength) this.#room = new Uint8Array(byteLength);
+        return this.#room;
+      },
       free: (memory) => this.free(memory),
       put: (address, bytes) => this.#space.put(address, bytes),
       addressOf: (memory) => this.#own(memory).address,
@@ -271,9 +287,12 @@ class WasmDevice implements Device {
     return address;
   }
 
-  #allocate(byteLength: number, interleaved: boolean): WasmMemory {
+  #allocate(
+    byteLength: number,
+    { interleaved, zeroed }: { readonly interleaved: boolean; readonly zeroed: boolean },
+  ): WasmMemory {
     this.#assertUsable();
-    const memory = new WasmMemory(this.#heap.allocate(byteLength), byteLength, interleaved);
+    const memory = new WasmMemory(this.#heap.allocate(byteLength, zeroed), byteLength, interleaved);
     this.#live.add(memory);
     return memory;
   }

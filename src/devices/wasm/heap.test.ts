@@ -61,6 +61,18 @@ it("gives places that are zeroed, aligned and apart, and takes them back", () =>
   );
 });
 
+it("leaves what was there to whoever writes it all", () => {
+  const space = new ArraySpace(16);
+  const heap = new Heap(space);
+  const first = heap.allocate(1000);
+  space.bytes.fill(7, first, first + 1000);
+  heap.free(first, 1000);
+  const again = heap.allocate(1000, false);
+  expect([again, space.bytes[again]]).toEqual([first, 7]);
+  heap.free(again, 1000);
+  expect(space.bytes[heap.allocate(1000)]).toBe(0);
+});
+
 it("says how much it holds when it cannot grow", () => {
   const space = new ArraySpace(1024);
   const heap = new Heap(space);

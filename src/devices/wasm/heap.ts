@@ -36,11 +36,11 @@ export class Heap {
   }
 
   /**
-   * Address of `byteLength` zeroed bytes.
+   * Address of `byteLength` bytes; zeroed unless they will be written all.
    *
    * @throws {CriaError} code "no-memory" when the memory cannot grow.
    */
-  allocate(byteLength: number): number {
+  allocate(byteLength: number, zeroed = true): number {
     const size = Math.ceil(Math.max(1, byteLength) / ALIGNMENT) * ALIGNMENT;
     let gap = this.#gaps.find(({ start, end }) => end - start >= size);
     if (!gap) gap = this.#grow(size);
@@ -48,7 +48,7 @@ export class Heap {
     gap.start += size;
     if (gap.start === gap.end) this.#gaps.splice(this.#gaps.indexOf(gap), 1);
     const dirty = Math.min(address + size, this.#used);
-    if (dirty > address) this.#space.clear(address, dirty);
+    if (zeroed && dirty > address) this.#space.clear(address, dirty);
     this.#used = Math.max(this.#used, address + size);
     return address;
   }

@@ -16,14 +16,16 @@ const PIECE_BYTES = 4 << 20;
 /** What loading needs of the device. */
 export interface LoadTarget {
   readonly place: Place;
-  /** Memory for interleaved weights. */
+  /** Memory for interleaved weights, with anything in it. */
   allocate(byteLength: number): Memory;
-  /** Memory for rows in the file's order. */
+  /** Memory for rows in the file's order, with anything in it. */
   stage(byteLength: number): Memory;
   free(memory: Memory): void;
   /** Writes at once, also while calls run that do not use the place. */
   put(address: number, bytes: Uint8Array): void;
   addressOf(memory: Memory): number;
+  /** Room of this program's for as much, the same each time: weights are loaded one after the other. */
+  room(byteLength: number): Uint8Array<ArrayBuffer>;
   run(calls: readonly Call[]): Promise<void>;
 }
 
@@ -44,6 +46,7 @@ export async function loadInterleaved(parts: readonly WeightPart[], target: Load
   const memory = target.allocate(interleavedBytes(place.kernels, format, rows, columns));
   // One piece is read while the other is put in order.
   const staging = target.stage(2 * pieceRows * stride);
+  const room = target.room(pieceRows * stride);
   const scratch = place.scratch(interleaveScratch(place.threadCount));
   let running = Promise.resolve();
   try {
@@ -54,7 +57,7 @@ export async function loadInterleaved(parts: readonly WeightPart[], target: Load
     for (const part of parts) {
       for (let row = 0; row < part.rows; ) {
         const count = Math.min(pieceRows - rowCount, part.rows - row);
-        target.put(source + rowCount * stride, await part.readRows(row, count));
+        target.put(source + rowCount * stride, await part.readRows(row, count, room));
         row += count;
         rowCount += count;
         if (rowCount < pieceRows && rowFirst + rowCount < rows) continue;

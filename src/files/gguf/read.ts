@@ -158,9 +158,10 @@ function storedTensor({ source, header }: Part, info: GgufTensorInfo, format: Te
     rows,
     columns,
     shape: sizes.toReversed(),
-    async readRows(rowFirst, rowCount) {
+    async readRows(rowFirst, rowCount, into) {
       checkRows(info, rowFirst, rowCount);
-      return source.read(header.dataOffset + info.offset + rowFirst * bytesPerRow, rowCount * bytesPerRow);
+      const offset = header.dataOffset + info.offset + rowFirst * bytesPerRow;
+      return source.read(offset, rowCount * bytesPerRow, into);
     },
   };
 }

@@ -93,9 +93,9 @@ function storedTensor(source: ByteSource, info: SafetensorsInfo, format: TensorF
     rows,
     columns,
     shape,
-    async readRows(rowFirst, rowCount) {
+    async readRows(rowFirst, rowCount, into) {
       checkRows(info, rowFirst, rowCount);
-      return source.read(byteOffset + rowFirst * bytesPerRow, rowCount * bytesPerRow);
+      return source.read(byteOffset + rowFirst * bytesPerRow, rowCount * bytesPerRow, into);
     },
   };
 }

@@ -49,10 +49,10 @@ async function openFile(path: string): Promise<ByteSource> {
   return {
     name: path,
     byteLength: info.size,
-    async read(byteOffset, byteLength) {
+    async read(byteOffset, byteLength, into) {
       if (closed) throw new CriaError("disposed", `${path}: read after close`);
       checkRange(path, info.size, byteOffset, byteLength);
-      const bytes = allocateBytes(path, byteLength);
+      const bytes = allocateBytes(path, byteLength, into);
       for (let done = 0; done < byteLength; ) {
         const length = Math.min(byteLength - done, longestCall);
         const { bytesRead } = await worded(path, handle.read(bytes, done, length, byteOffset + done));
