@@ -73,7 +73,7 @@ export function dotWide(
 }
 
 @inline
-function highNibbles(q: v128, nibbleMask: v128): v128 {
+export function highNibbles(q: v128, nibbleMask: v128): v128 {
   return v128.and(i16x8.shr_u(q, 4), nibbleMask);
 }
 

@@ -12,7 +12,7 @@
 import { takePiece } from "./barrier";
 import { address, integer, pieceCount, shareFirst } from "./call";
 import { IQ4_NL, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES } from "./codes";
-import { dotNarrow, dotWide } from "./dots";
+import { dotNarrow, dotWide, highNibbles, pairs, quads } from "./dots";
 import {
   blockBytes,
   blocksPerHead,
@@ -185,28 +185,54 @@ function multiplyRowOf(format: i32, mode: i32, call: usize, first: i32, last: i3
       for (let block = 0; block < blocksPerHead(format); block++) {
         const q = w + quantsAt(format);
         const scale = v128.load32_splat(record + RECORD_SCALE);
-        // Σ of the first 16 columns, for short groups; else of all 32.
-        let x0 = v128.load32_splat(record);
-        let x1 = v128.load32_splat(record, 4);
-        let x2 = v128.load32_splat(record, 8);
-        let x3 = v128.load32_splat(record, 12);
-        const start = startSum(format, record + RECORD_SUMS);
-        let a = dotQuants(format, mode, q, 0, false, start, x0, x1, x2, x3, nibbleMask, twosMask, onesMask);
-        let b = dotQuants(format, mode, q, 0, true, start, x0, x1, x2, x3, nibbleMask, twosMask, onesMask);
-        if (hasShortGroups(format)) {
-          const aScale = f32x4.mul(scales(format, w, 0, false, lowerHead, halfMask, halfPower), scale);
-          const bScale = f32x4.mul(scales(format, w, 0, true, upperHead, halfMask, halfPower), scale);
-          lower = f32x4.add(lower, f32x4.mul(f32x4.convert_i32x4_s(a), aScale));
-          upper = f32x4.add(upper, f32x4.mul(f32x4.convert_i32x4_s(b), bScale));
-          a = startSum(format, record + RECORD_SUMS + 4);
-          b = a;
+        let a = startSum(format, record + RECORD_SUMS);
+        let b = a;
+        if (isNibbles(format)) {
+          let lowSum = mode == SUM_PAIRS ? i32x4.splat(0) : a;
+          let highSum = lowSum;
+          let x = record;
+          // Half a block at a time: in one go the compiler would do the low nibbles of it all before the high ones, and
+          // keep in memory what does not fit the registers meanwhile.
+          for (let n = q; n < q + 128; n += 64) {
+            const x0 = v128.load32_splat(x);
+            const x1 = v128.load32_splat(x, 4);
+            const x2 = v128.load32_splat(x, 8);
+            const x3 = v128.load32_splat(x, 12);
+            const n0 = v128.load(n);
+            const n1 = v128.load(n, 16);
+            const n2 = v128.load(n, 32);
+            const n3 = v128.load(n, 48);
+            lowSum = step(mode, step(mode, lowSum, x0, v128.and(n0, nibbleMask)), x1, v128.and(n1, nibbleMask));
+            lowSum = step(mode, step(mode, lowSum, x2, v128.and(n2, nibbleMask)), x3, v128.and(n3, nibbleMask));
+            highSum = step(mode, step(mode, highSum, x0, highNibbles(n0, nibbleMask)), x1, highNibbles(n1, nibbleMask));
+            highSum = step(mode, step(mode, highSum, x2, highNibbles(n2, nibbleMask)), x3, highNibbles(n3, nibbleMask));
+            x += 16;
+          }
+          a = mode == SUM_PAIRS ? i32x4.add(a, i32x4.extadd_pairwise_i16x8_s(lowSum)) : lowSum;
+          b = mode == SUM_PAIRS ? i32x4.add(b, i32x4.extadd_pairwise_i16x8_s(highSum)) : highSum;
+        } else {
+          // Σ of the first 16 columns, for short groups; else of all 32.
+          let x0 = v128.load32_splat(record);
+          let x1 = v128.load32_splat(record, 4);
+          let x2 = v128.load32_splat(record, 8);
+          let x3 = v128.load32_splat(record, 12);
+          a = dotQuants(format, mode, q, 0, false, a, x0, x1, x2, x3, nibbleMask, twosMask, onesMask);
+          b = dotQuants(format, mode, q, 0, true, b, x0, x1, x2, x3, nibbleMask, twosMask, onesMask);
+          if (hasShortGroups(format)) {
+            const aScale = f32x4.mul(scales(format, w, 0, false, lowerHead, halfMask, halfPower), scale);
+            const bScale = f32x4.mul(scales(format, w, 0, true, upperHead, halfMask, halfPower), scale);
+            lower = f32x4.add(lower, f32x4.mul(f32x4.convert_i32x4_s(a), aScale));
+            upper = f32x4.add(upper, f32x4.mul(f32x4.convert_i32x4_s(b), bScale));
+            a = startSum(format, record + RECORD_SUMS + 4);
+            b = a;
+          }
+          x0 = v128.load32_splat(record, 16);
+          x1 = v128.load32_splat(record, 20);
+          x2 = v128.load32_splat(record, 24);
+          x3 = v128.load32_splat(record, 28);
+          a = dotQuants(format, mode, q, 4, false, a, x0, x1, x2, x3, nibbleMask, twosMask, onesMask);
+          b = dotQuants(format, mode, q, 4, true, b, x0, x1, x2, x3, nibbleMask, twosMask, onesMask);
         }
-        x0 = v128.load32_splat(record, 16);
-        x1 = v128.load32_splat(record, 20);
-        x2 = v128.load32_splat(record, 24);
-        x3 = v128.load32_splat(record, 28);
-        a = dotQuants(format, mode, q, 4, false, a, x0, x1, x2, x3, nibbleMask, twosMask, onesMask);
-        b = dotQuants(format, mode, q, 4, true, b, x0, x1, x2, x3, nibbleMask, twosMask, onesMask);
         const lastGroup = hasShortGroups(format) ? 1 : 0;
         const aScale = f32x4.mul(scales(format, w, lastGroup, false, lowerHead, halfMask, halfPower), scale);
         const bScale = f32x4.mul(scales(format, w, lastGroup, true, upperHead, halfMask, halfPower), scale);
@@ -226,6 +252,19 @@ function multiplyRowOf(format: i32, mode: i32, call: usize, first: i32, last: i3
     }
     putGroup(call, 0, group, lower, upper);
   }
+}
+
+/** Quants of 4 bits and nothing besides. */
+@inline
+function isNibbles(format: i32): bool {
+  return format == Q4_0 || format == Q4_1 || format == Q4_K;
+}
+
+/** sum + Σ over 4 columns of x · q, for nibbles: 16 bits hold the pairs of a whole block. */
+@inline
+function step(mode: i32, sum: v128, x: v128, q: v128): v128 {
+  if (mode == SUM_PAIRS) return i16x8.add(sum, pairs(x, q));
+  return quads(sum, x, q);
 }
 
 /** What an integer sum starts with: −bias · Σ x, so that unsigned quants count as signed. */
