@@ -128,8 +128,7 @@ export function workerThreads(
       if (death) return Promise.reject(death);
       ask(plan, small);
       // With other workers at it this thread would only take their processor away.
-      const spins = small || count === 1 ? CALLER_SPINS : 0;
-      for (let spin = 0; spin < spins; spin++) if (Atomics.load(words, DONE) === asked) return undefined;
+      if ((small || count === 1) && isDoneSoon(words, asked)) return undefined;
       // Either the worker sees that it is waited for, or its end is seen here: both sides write before they read.
       Atomics.store(words, WAITING, asked);
       if (Atomics.load(words, DONE) === asked) return undefined;
@@ -156,5 +155,18 @@ export function workerThreads(
 /** Milliseconds that threads have to end by themselves, what they compute included. */
 const LONGEST_END = 5000;
 
-/** Looks of the caller before it waits for a message: about 20 µs, so that timers keep their beat. */
-const CALLER_SPINS = 2000;
+/**
+ * How long the caller looks before it waits for a message: longer than a token of a small model takes, and a fraction of
+ * what a timer's beat may be off.
+ */
+const CALLER_MILLISECONDS = 0.3;
+/** Looks between two at the clock: some microseconds. */
+const CALLER_LOOKS = 500;
+
+function isDoneSoon(words: Int32Array, asked: number): boolean {
+  const end = performance.now() + CALLER_MILLISECONDS;
+  do {
+    for (let look = 0; look < CALLER_LOOKS; look++) if (Atomics.load(words, DONE) === asked) return true;
+  } while (performance.now() < end);
+  return false;
+}
