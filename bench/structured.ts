@@ -73,7 +73,8 @@ for (let turn = 0; turn <= repeat; turn++)
         ...(entry.constraint ? { constraint: entry.constraint } : { ignoreEnd: true }),
       })
       .result();
-    const perToken = timings.predicted_ms / timings.predicted_n;
+    // An answer may be complete after a few tokens; the first comes with the prompt.
+    const perToken = timings.predicted_ms / Math.max(1, timings.predicted_n - 1);
     if (turn === 0) entry.first = perToken;
     else entry.ms.push(perToken);
   }

@@ -6,11 +6,8 @@
  * PATH is a Python with torch; without it only our own speed is measured. The model is a Llama of 7.2 M parameters.
  * Medians and the range of all steps but the first.
  */
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { createWasmDevice } from "../src/devices/wasm/device.ts";
 import type { ModelConfig } from "../src/model/config.ts";
@@ -18,6 +15,7 @@ import { startThread } from "../src/platform/node/threads.ts";
 import type { Batch } from "../src/train/data/batch.ts";
 import { meanLossStep } from "../src/train/mean-loss.ts";
 import { openSession } from "../src/train/session.ts";
+import { startPython } from "./compare/python-rival.ts";
 
 const { values } = parseArgs({
   options: {
@@ -71,7 +69,7 @@ const result = {
   date: new Date().toISOString(),
   cpu: cpus()[0]?.model,
   node: process.version,
-  torch: rival?.version,
+  torch: rival?.facts.torch,
   threads,
   model: { ...config, parameters: session.store.valueCount, windows, length },
   tokensPerSecond: { cria: ours, torch },
@@ -119,32 +117,10 @@ function summary(list: readonly number[]): { median: number; least: number; most
   return { median: rates[rates.length >> 1], least: rates[0], most: rates[rates.length - 1] };
 }
 
-async function startRival(python: string) {
-  const shape = {
-    ...{
-      width: config.width,
-      heads: config.headCount,
-      kvHeads: config.kvHeadCount,
-      layers: config.layerCount,
-    },
-    ...{ feedForward: config.feedForwardLength, vocabulary: config.vocabularySize, windows, length, threads },
-  };
-  const script = join(import.meta.dirname, "..", "scripts", "oracle", "training-speed.py");
-  const child: ChildProcessWithoutNullStreams = spawn(python, [script, JSON.stringify(shape)]);
-  child.stderr.pipe(process.stderr);
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const next = async (): Promise<Record<string, unknown>> => {
-    const { value, done } = await lines.next();
-    if (done) throw new Error("PyTorch ended before its answer");
-    return JSON.parse(value) as Record<string, unknown>;
-  };
-  const first = await next();
-  return {
-    version: String(first.torch),
-    async step(): Promise<number> {
-      child.stdin.write("\n");
-      return Number((await next()).seconds);
-    },
-    end: () => child.stdin.end(),
-  };
+function startRival(python: string) {
+  return startPython(python, "training-speed.py", {
+    ...{ width: config.width, heads: config.headCount, kvHeads: config.kvHeadCount },
+    ...{ layers: config.layerCount, feedForward: config.feedForwardLength },
+    ...{ vocabulary: config.vocabularySize, windows, length, threads },
+  });
 }

@@ -49,9 +49,11 @@ export interface AppendOptions {
   readonly signal?: AbortSignal;
   /**
    * Called with the logits after each token that wants them, in order; `index` counts the appended tokens. The array is
-   * the callee's own.
+   * the callee's own, or `logitsRoom`.
    */
   readonly onLogits?: (logits: Float32Array, index: number) => void;
+  /** Room for the last token's logits that may be used again, [vocabulary]: an answer then makes no garbage by the token. */
+  readonly logitsRoom?: Float32Array;
   /** The same with what the head multiplies: the last layer's output after its norm, [width]. */
   readonly onHidden?: (hidden: Float32Array, index: number) => void;
   /** Called after each step with the number of appended tokens that are done. */
@@ -330,7 +332,11 @@ export class Engine {
       }),
     );
     const wantsHidden = shares.some(({ job }) => job.options.onHidden !== undefined);
-    const { logits, hidden } = await this.#run(rows, wantsHidden);
+    const rooms = shares.flatMap(({ job, count }) => {
+      if (job.outputs === "all") return new Array<undefined>(count).fill(undefined);
+      return job.outputs === "last" && job.done + count === job.ids.length ? [job.options.logitsRoom] : [];
+    });
+    const { logits, hidden } = await this.#run(rows, rooms, wantsHidden);
     this.#counts.steps++;
     let at = 0;
     for (const { job, count } of shares) {
@@ -372,14 +378,32 @@ export class Engine {
   /** One step: what came of the rows that want it, [vocabulary] and [width] each; nothing hidden unless asked for. */
   async #run(
     rows: readonly StepRow[],
+    rooms: readonly (Float32Array | undefined)[],
     wantsHidden: boolean,
   ): Promise<{ readonly logits: Float32Array[]; readonly hidden: Float32Array[] }> {
     const capacity = capacityFor(rows.length, this.#device.prefillRows);
     this.#step.setRows(rows);
     this.#device.replay(this.#planFor(capacity));
     const count = rows.filter((row) => row.output).length;
-    const logits = await this.#read(this.#buffers.logits, count);
+    const logits = await this.#readInto(this.#buffers.logits, rooms, count);
     return { logits, hidden: wantsHidden ? await this.#read(this.#buffers.outputs, count) : [] };
+  }
+
+  /** The first rows of a buffer, each in its room where all have one. */
+  async #readInto(
+    buffer: Tensor,
+    rooms: readonly (Float32Array | undefined)[],
+    count: number,
+  ): Promise<Float32Array[]> {
+    const { memory, byteOffset, stride, columns } = buffer;
+    if (!rooms.every((room) => room?.length === columns)) return this.#read(buffer, count);
+    const rows: Float32Array[] = [];
+    for (const [index, room = new Float32Array(columns)] of rooms.entries()) {
+      const into = new Uint8Array(room.buffer, room.byteOffset, room.byteLength);
+      const bytes = await this.#device.read(memory, byteOffset + index * stride, 4 * columns, into);
+      rows.push(new Float32Array(bytes.buffer, bytes.byteOffset, columns));
+    }
+    return rows;
   }
 
   /** The first rows of a buffer. */

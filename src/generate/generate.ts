@@ -152,6 +152,7 @@ export async function* generate(
     else
       await sequence.append([id], "last", {
         ...(signal ? { signal } : {}),
+        logitsRoom: logits,
         onLogits: (row) => {
           logits = row;
         },

@@ -40,8 +40,16 @@ export interface Device {
    * A device without this method takes weights by `write`, in the file's order.
    */
   loadWeight?(parts: readonly WeightPart[]): Promise<Tensor>;
-  /** A copy of the bytes, after all earlier calls; lets other work of this thread run meanwhile. */
-  read(memory: Memory, byteOffset?: number, byteLength?: number): Promise<Uint8Array>;
+  /**
+   * A copy of the bytes, after all earlier calls; lets other work of this thread run meanwhile. `into` may be used for it,
+   * so that reading for every token leaves no garbage.
+   */
+  read(
+    memory: Memory,
+    byteOffset?: number,
+    byteLength?: number,
+    into?: Uint8Array<ArrayBufferLike>,
+  ): Promise<Uint8Array>;
   /** Runs one op now. */
   run<Name extends OpName>(name: Name, args: OpArgs[Name]): void;
   /** Collects the calls that `body` makes instead of running them. */

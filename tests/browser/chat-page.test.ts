@@ -10,13 +10,12 @@ import { AxeBuilder } from "@axe-core/playwright";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CONSENT } from "../../apps/chat/src/ratings.ts";
-import { listen } from "../../src/platform/node/listen.ts";
 import { readPage } from "../../src/platform/node/page-folder.ts";
 import { openSqliteStore } from "../../src/platform/node/sqlite-store.ts";
-import { createPage } from "../../src/server/page.ts";
 import { exampleOf } from "../../src/train/data/example.ts";
 import { mainPath, runCria, testEnvironment } from "../cli/run-cria.ts";
 import { writeTinyModel } from "../tiny-model.ts";
+import { serveFolder } from "./folder-server.ts";
 import { chromiumIsInstalled, startChromium } from "./page.ts";
 
 const built = join(import.meta.dirname, "..", "..", "dist", "page");
@@ -197,19 +196,10 @@ describe.skipIf(!chromiumIsInstalled() || !isBuilt)("the chat page", () => {
   it("opens without a server after the first visit, and chats with the model it brought", async () => {
     const context = await browser.newContext();
     const page = await context.newPage();
-    const files = await readPage(built);
-    const answerFile = createPage(files);
-    const server = await listen(
-      {
-        fetch: async (request) => (await answerFile(request)) ?? new Response(null, { status: 404 }),
-        dispose() {},
-        [Symbol.dispose]() {},
-      },
-      { port: 0 },
-    );
+    const server = await serveFolder(await readPage(built));
     await page.goto(server.url);
     await page.evaluate(() => navigator.serviceWorker.ready.then(() => {}));
-    await server.close(0);
+    await server.close();
     await page.reload();
     await page.getByText("No server here").waitFor();
     await page.getByRole("button", { name: "Settings" }).click();

@@ -6,10 +6,9 @@ import type { Browser, Page } from "playwright-core";
 import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { load } from "../../src/node.ts";
-import { listen } from "../../src/platform/node/listen.ts";
 import { readPage } from "../../src/platform/node/page-folder.ts";
-import { createPage } from "../../src/server/page.ts";
 import { writeTinyModel } from "../tiny-model.ts";
+import { type ServedFolder, serveFolder } from "./folder-server.ts";
 import { buildInto, chromiumIsInstalled, openPage, startChromium } from "./page.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -21,7 +20,7 @@ describe.skipIf(!chromiumIsInstalled())("an app in React", () => {
   let browser: Browser;
   let page: Page;
   let wanted = "";
-  const closing = new AsyncDisposableStack();
+  let server: ServedFolder;
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "cria-react-"));
@@ -39,22 +38,13 @@ describe.skipIf(!chromiumIsInstalled())("an app in React", () => {
       { role: "user", content: "ba de ki" },
     ] as const;
     wanted = (await model.chat(messages, { temperature: 0, maxTokens: 200 }).result()).text;
-    const answer = createPage(await readPage(folder));
-    const server = await listen(
-      {
-        fetch: async (request) => (await answer(request)) ?? new Response(null, { status: 404 }),
-        dispose() {},
-        [Symbol.dispose]() {},
-      },
-      { port: 0 },
-    );
-    closing.defer(() => server.close(0));
+    server = await serveFolder(await readPage(folder));
     browser = await startChromium();
     page = await openPage(browser, server.url);
   }, 120_000);
   afterAll(async () => {
     await browser?.close();
-    await closing.disposeAsync();
+    await server?.close();
     await rm(folder, { recursive: true, force: true });
     await rm(compiled, { recursive: true, force: true });
   });

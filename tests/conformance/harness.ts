@@ -8,30 +8,11 @@ import type { OpArgs, OpName } from "../../src/ops/index.ts";
 import type { Device } from "../../src/tensor/device.ts";
 import { halfToFloat } from "../../src/tensor/half.ts";
 import { rowView, type Tensor } from "../../src/tensor/tensor.ts";
-import { type Case, cases } from "./cases.ts";
 import { Place } from "./place.ts";
+import { caseOf, runCase } from "./run-case.ts";
 
 /** Σ (a − b)² / Σ b²: f32 sums of a few hundred terms stay below 10⁻¹². */
 const ERROR_MAXIMUM = 1e-10;
-
-/** Every case with the name of its op. */
-export const allCases: readonly { readonly op: OpName; readonly name: string }[] = (
-  Object.keys(cases) as OpName[]
-).flatMap((op) => cases[op].map(({ name }) => ({ op, name })));
-
-function caseOf(op: OpName, name: string): Case<OpName> {
-  const found = cases[op].find((one) => one.name === name);
-  if (!found) throw new Error(`no case ${name} of ${op}`);
-  return found as Case<OpName>;
-}
-
-/** The outputs of a case, run at once. */
-export async function runCase(device: Device, op: OpName, name: string): Promise<Uint8Array[]> {
-  const place = new Place(device);
-  const { args, outputs } = await caseOf(op, name).setup(place);
-  device.run(op, args as OpArgs[OpName]);
-  return Promise.all(outputs.map((tensor) => place.read(tensor)));
-}
 
 export async function expectEqualToReference(device: Device, op: OpName, name: string): Promise<void> {
   const reference = createReferenceDevice();

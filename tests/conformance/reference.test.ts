@@ -3,8 +3,9 @@ import { describe, expect, it } from "vitest";
 import { createReferenceDevice } from "../../src/devices/reference/device.ts";
 import { isPacked, rowBytes, tensorFormats } from "../../src/tensor/format.ts";
 import { dequantizeRow } from "../../src/tensor/unpack.ts";
-import { allCases, expectOneRowEqualsMany, expectRecordedEqualsEager } from "./harness.ts";
+import { expectOneRowEqualsMany, expectRecordedEqualsEager } from "./harness.ts";
 import { Place, randomValues, randomWeights } from "./place.ts";
+import { allCases } from "./run-case.ts";
 
 const device = createReferenceDevice();
 

@@ -5,13 +5,8 @@ import { createWasmDevice } from "../../src/devices/wasm/device.ts";
 import { SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES } from "../../src/devices/wasm/kernels/codes.ts";
 import { sourceHash as builtFrom } from "../../src/devices/wasm/kernels.generated.ts";
 import { startThread } from "../../src/platform/node/threads.ts";
-import {
-  allCases,
-  expectEqualToReference,
-  expectOneRowEqualsMany,
-  expectRecordedEqualsEager,
-  runCase,
-} from "./harness.ts";
+import { expectEqualToReference, expectOneRowEqualsMany, expectRecordedEqualsEager } from "./harness.ts";
+import { allCases, runCase } from "./run-case.ts";
 
 const device = await createWasmDevice();
 afterAll(() => device.dispose());

@@ -186,6 +186,7 @@ class WasmDevice implements Device {
     memory: Memory,
     byteOffset = 0,
     byteLength = memory.byteLength - byteOffset,
+    into?: Uint8Array,
   ): Promise<Uint8Array> {
     const { address } = this.#own(memory);
     if (byteOffset < 0 || byteOffset + byteLength > memory.byteLength)
@@ -195,7 +196,7 @@ class WasmDevice implements Device {
       );
     await this.#queue.idle();
     await this.#giveTurn();
-    return this.#space.take(address + byteOffset, byteLength);
+    return this.#space.take(address + byteOffset, byteLength, into);
   }
 
   loadWeight(parts: readonly WeightPart[]): Promise<Tensor> {

@@ -15,8 +15,8 @@ export interface Space {
   /** Zeroes [start, end). */
   clear(start: number, end: number): void;
   put(address: number, bytes: Uint8Array): void;
-  /** A copy. */
-  take(address: number, byteLength: number): Uint8Array | Promise<Uint8Array>;
+  /** A copy, for which `into` may be used. */
+  take(address: number, byteLength: number, into?: Uint8Array): Uint8Array | Promise<Uint8Array>;
   /** Gives the memory to the next space. No thread may use it any more. */
   dispose(): void;
 }
@@ -70,8 +70,11 @@ export class MemorySpace implements Space {
     this.bytes.set(bytes, address);
   }
 
-  take(address: number, byteLength: number): Uint8Array {
-    return new Uint8Array(this.bytes.subarray(address, address + byteLength));
+  take(address: number, byteLength: number, into?: Uint8Array): Uint8Array {
+    const bytes = this.bytes.subarray(address, address + byteLength);
+    if (into?.length !== byteLength) return new Uint8Array(bytes);
+    into.set(bytes);
+    return into;
   }
 
   dispose(): void {
