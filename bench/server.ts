@@ -8,6 +8,8 @@
  * time is from the first token to the last, as the client sees them.
  */
 import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { load } from "../src/node.ts";
@@ -63,21 +65,16 @@ async function engineAnswer(): Promise<number> {
   return msPerToken(generation.tokens());
 }
 
+/** The plainest client, since it shares the processor with the server. */
 async function servedAnswer(): Promise<number> {
-  const response = await fetch(`${url}/v1/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({
-      prompt,
-      temperature: 0,
-      max_tokens: tokens,
-      ignore_eos: true,
-      stream: true,
-      logprobs: 0,
-    }),
+  const body = { prompt, temperature: 0, max_tokens: tokens, ignore_eos: true, stream: true };
+  const asked = request(`${url}/v1/completions`, {
+    ...{ method: "POST", headers: { "content-type": "application/json" } },
   });
-  if (!response.ok || !response.body) throw new Error(await response.text());
-  return msPerToken(events(response.body));
+  asked.end(JSON.stringify(body));
+  const [response] = (await once(asked, "response")) as [IncomingMessage];
+  if (response.statusCode !== 200) throw new Error(`the server answered ${response.statusCode}`);
+  return msPerToken(response);
 }
 
 /** From the first to the last. */
@@ -90,13 +87,4 @@ async function msPerToken(items: AsyncIterable<unknown>): Promise<number> {
     if (count++ === 0) first = last;
   }
   return (last - first) / (tokens - 1);
-}
-
-async function* events(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  let rest = "";
-  for await (const bytes of body) {
-    const parts = (rest + Buffer.from(bytes).toString()).split("\n\n");
-    rest = parts.pop() ?? "";
-    yield* parts;
-  }
 }
