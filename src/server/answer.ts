@@ -8,6 +8,7 @@ import type { Model } from "../generate/model.ts";
 import { CriaError } from "../shared/errors.ts";
 import type { ServerContext } from "./context.ts";
 import { RequestError } from "./http/errors.ts";
+import { oneAhead } from "./one-ahead.ts";
 
 /**
  * Yields the answer's tokens and returns the whole.
@@ -26,7 +27,7 @@ export async function* answer(
   let ended = false;
   try {
     const generation = model.generate(prompt, options);
-    for await (const token of generation.tokens()) {
+    for await (const token of oneAhead(generation.tokens())) {
       record.token();
       yield token;
     }
