@@ -53,6 +53,13 @@ const html = `<!doctype html><meta charset="utf-8"><title>Cria</title>
  */
 export async function servePage(dist: string, folder: string, isolated: boolean): Promise<PageServer> {
   const ranges: string[] = [];
+  // A model is asked for in hundreds of ranges.
+  const known = new Map<string, Promise<Buffer | undefined>>();
+  const contentsOf = (file: string): Promise<Buffer | undefined> => {
+    const contents = known.get(file) ?? readFile(file).catch(() => undefined);
+    known.set(file, contents);
+    return contents;
+  };
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url ?? "/", "http://localhost");
     if (isolated) {
@@ -64,7 +71,7 @@ export async function servePage(dist: string, folder: string, isolated: boolean)
       : pathname.startsWith("/jinja/")
         ? join(root, "node_modules/@huggingface/jinja/dist", pathname.slice(7))
         : join(folder, pathname);
-    const body = pathname === "/" ? Buffer.from(html) : await readFile(file).catch(() => undefined);
+    const body = pathname === "/" ? Buffer.from(html) : await contentsOf(file);
     if (!body) {
       response.writeHead(404).end();
       return;
