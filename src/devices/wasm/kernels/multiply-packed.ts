@@ -3,8 +3,8 @@
  *
  *   y[t, o] = residual + α · Σ over groups g of scale(w) · scale(x) · Σ q(w) · q(x)  (+ offset(w) · Σ x)
  *
- * One token: weights go from memory straight into products, read once as one stream; bound by memory. Several: see
- * multiply-panels.ts. Both add the groups in the same order with the same operations, so they give the same bits.
+ * One token, or a few: weights go from memory straight into products, read once as one stream; bound by memory. Several:
+ * see multiply-panels.ts. Both add the groups in the same order with the same operations, so they give the same bits.
  *
  * Words: records, stride, w, format, rows, columns, y, stride, residual (0: none), stride, count, α, mode, ones
  * (0x01010101), scratch, its bytes a thread, HALF_MASK, HALF_POWER.
@@ -33,7 +33,10 @@ import {
 import { multiplyPanels } from "./multiply-panels";
 import { finiteHalves } from "./numbers";
 import { putGroup } from "./put";
-import { RECORD_BYTES, RECORD_SCALE, RECORD_SUMS } from "./quantize-activations";
+import { FEW_ROWS, RECORD_BYTES, RECORD_SCALE, RECORD_SUMS } from "./quantize-activations";
+
+/** Groups of 2,048 columns and 4 bits: 9 KiB each, so they stay in the first cache. */
+const CACHED_GROUPS = 2;
 
 export function multiplyPacked(call: usize, control: usize, thread: i32, threadCount: i32): void {
   const count = load<i32>(address(call, 11));
@@ -43,118 +46,125 @@ export function multiplyPacked(call: usize, control: usize, thread: i32, threadC
   for (let piece = takePiece(control); piece < pieces; piece = takePiece(control)) {
     const first = shareFirst(groups, piece, pieces);
     const last = shareFirst(groups, piece + 1, pieces);
-    if (count > 1) multiplyPanels(call, count, first, last, thread);
-    else multiplyRow(call, first, last);
+    if (count > FEW_ROWS) multiplyPanels(call, count, first, last, thread);
+    else multiplyFew(call, count, first, last);
   }
+}
+
+/** Few tokens: a few groups of weights at a time for one after the other, so that all but the first find them in cache. */
+function multiplyFew(call: usize, count: i32, first: i32, last: i32): void {
+  for (let group = first; group < last; group += CACHED_GROUPS)
+    for (let token = 0; token < count; token++)
+      multiplyRow(call, token, group, min(group + CACHED_GROUPS, last));
 }
 
 /** One copy of the loop for each format and way of summing. */
-function multiplyRow(call: usize, first: i32, last: i32): void {
+function multiplyRow(call: usize, token: i32, first: i32, last: i32): void {
   const quads = integer(call, 13) != SUM_PAIRS;
   switch (integer(call, 4)) {
     case Q4_0:
-      return quads ? rowQ4_0(call, first, last) : rowQ4_0Pairs(call, first, last);
+      return quads ? rowQ4_0(call, token, first, last) : rowQ4_0Pairs(call, token, first, last);
     case Q4_1:
-      return quads ? rowQ4_1(call, first, last) : rowQ4_1Pairs(call, first, last);
+      return quads ? rowQ4_1(call, token, first, last) : rowQ4_1Pairs(call, token, first, last);
     case Q5_0:
-      return quads ? rowQ5_0(call, first, last) : rowQ5_0Pairs(call, first, last);
+      return quads ? rowQ5_0(call, token, first, last) : rowQ5_0Pairs(call, token, first, last);
     case Q5_1:
-      return quads ? rowQ5_1(call, first, last) : rowQ5_1Pairs(call, first, last);
+      return quads ? rowQ5_1(call, token, first, last) : rowQ5_1Pairs(call, token, first, last);
     case Q2_K:
-      return quads ? rowQ2_K(call, first, last) : rowQ2_KPairs(call, first, last);
+      return quads ? rowQ2_K(call, token, first, last) : rowQ2_KPairs(call, token, first, last);
     case Q3_K:
-      return quads ? rowQ3_K(call, first, last) : rowQ3_KPairs(call, first, last);
+      return quads ? rowQ3_K(call, token, first, last) : rowQ3_KPairs(call, token, first, last);
     case Q4_K:
-      return quads ? rowQ4_K(call, first, last) : rowQ4_KPairs(call, first, last);
+      return quads ? rowQ4_K(call, token, first, last) : rowQ4_KPairs(call, token, first, last);
     case Q5_K:
-      return quads ? rowQ5_K(call, first, last) : rowQ5_KPairs(call, first, last);
+      return quads ? rowQ5_K(call, token, first, last) : rowQ5_KPairs(call, token, first, last);
     case Q6_K:
-      return quads ? rowQ6_K(call, first, last) : rowQ6_KPairs(call, first, last);
+      return quads ? rowQ6_K(call, token, first, last) : rowQ6_KPairs(call, token, first, last);
     case Q8_0:
-      if (integer(call, 13) == SUM_QUADS_OF_BYTES) return rowQ8_0Bytes(call, first, last);
-      return quads ? rowQ8_0(call, first, last) : rowQ8_0Pairs(call, first, last);
+      if (integer(call, 13) == SUM_QUADS_OF_BYTES) return rowQ8_0Bytes(call, token, first, last);
+      return quads ? rowQ8_0(call, token, first, last) : rowQ8_0Pairs(call, token, first, last);
     case IQ4_NL:
-      if (integer(call, 13) == SUM_QUADS_OF_BYTES) return rowIQ4_NLBytes(call, first, last);
-      return quads ? rowIQ4_NL(call, first, last) : rowIQ4_NLPairs(call, first, last);
+      if (integer(call, 13) == SUM_QUADS_OF_BYTES) return rowIQ4_NLBytes(call, token, first, last);
+      return quads ? rowIQ4_NL(call, token, first, last) : rowIQ4_NLPairs(call, token, first, last);
   }
 }
 
-function rowQ4_0(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q4_0, SUM_QUADS, call, first, last);
+function rowQ4_0(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q4_0, SUM_QUADS, call, token, first, last);
 }
-function rowQ4_0Pairs(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q4_0, SUM_PAIRS, call, first, last);
+function rowQ4_0Pairs(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q4_0, SUM_PAIRS, call, token, first, last);
 }
-function rowQ4_1(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q4_1, SUM_QUADS, call, first, last);
+function rowQ4_1(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q4_1, SUM_QUADS, call, token, first, last);
 }
-function rowQ4_1Pairs(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q4_1, SUM_PAIRS, call, first, last);
+function rowQ4_1Pairs(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q4_1, SUM_PAIRS, call, token, first, last);
 }
-function rowQ5_0(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q5_0, SUM_QUADS, call, first, last);
+function rowQ5_0(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q5_0, SUM_QUADS, call, token, first, last);
 }
-function rowQ5_0Pairs(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q5_0, SUM_PAIRS, call, first, last);
+function rowQ5_0Pairs(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q5_0, SUM_PAIRS, call, token, first, last);
 }
-function rowQ5_1(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q5_1, SUM_QUADS, call, first, last);
+function rowQ5_1(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q5_1, SUM_QUADS, call, token, first, last);
 }
-function rowQ5_1Pairs(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q5_1, SUM_PAIRS, call, first, last);
+function rowQ5_1Pairs(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q5_1, SUM_PAIRS, call, token, first, last);
 }
-function rowQ2_K(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q2_K, SUM_QUADS, call, first, last);
+function rowQ2_K(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q2_K, SUM_QUADS, call, token, first, last);
 }
-function rowQ2_KPairs(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q2_K, SUM_PAIRS, call, first, last);
+function rowQ2_KPairs(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q2_K, SUM_PAIRS, call, token, first, last);
 }
-function rowQ3_K(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q3_K, SUM_QUADS, call, first, last);
+function rowQ3_K(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q3_K, SUM_QUADS, call, token, first, last);
 }
-function rowQ3_KPairs(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q3_K, SUM_PAIRS, call, first, last);
+function rowQ3_KPairs(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q3_K, SUM_PAIRS, call, token, first, last);
 }
-function rowQ4_K(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q4_K, SUM_QUADS, call, first, last);
+function rowQ4_K(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q4_K, SUM_QUADS, call, token, first, last);
 }
-function rowQ4_KPairs(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q4_K, SUM_PAIRS, call, first, last);
+function rowQ4_KPairs(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q4_K, SUM_PAIRS, call, token, first, last);
 }
-function rowQ5_K(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q5_K, SUM_QUADS, call, first, last);
+function rowQ5_K(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q5_K, SUM_QUADS, call, token, first, last);
 }
-function rowQ5_KPairs(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q5_K, SUM_PAIRS, call, first, last);
+function rowQ5_KPairs(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q5_K, SUM_PAIRS, call, token, first, last);
 }
-function rowQ6_K(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q6_K, SUM_QUADS, call, first, last);
+function rowQ6_K(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q6_K, SUM_QUADS, call, token, first, last);
 }
-function rowQ6_KPairs(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q6_K, SUM_PAIRS, call, first, last);
+function rowQ6_KPairs(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q6_K, SUM_PAIRS, call, token, first, last);
 }
-function rowQ8_0(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q8_0, SUM_QUADS, call, first, last);
+function rowQ8_0(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q8_0, SUM_QUADS, call, token, first, last);
 }
-function rowQ8_0Pairs(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q8_0, SUM_PAIRS, call, first, last);
+function rowQ8_0Pairs(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q8_0, SUM_PAIRS, call, token, first, last);
 }
-function rowQ8_0Bytes(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(Q8_0, SUM_QUADS_OF_BYTES, call, first, last);
+function rowQ8_0Bytes(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(Q8_0, SUM_QUADS_OF_BYTES, call, token, first, last);
 }
-function rowIQ4_NL(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(IQ4_NL, SUM_QUADS, call, first, last);
+function rowIQ4_NL(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(IQ4_NL, SUM_QUADS, call, token, first, last);
 }
-function rowIQ4_NLPairs(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(IQ4_NL, SUM_PAIRS, call, first, last);
+function rowIQ4_NLPairs(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(IQ4_NL, SUM_PAIRS, call, token, first, last);
 }
-function rowIQ4_NLBytes(call: usize, first: i32, last: i32): void {
-  multiplyRowOf(IQ4_NL, SUM_QUADS_OF_BYTES, call, first, last);
+function rowIQ4_NLBytes(call: usize, token: i32, first: i32, last: i32): void {
+  multiplyRowOf(IQ4_NL, SUM_QUADS_OF_BYTES, call, token, first, last);
 }
 
 /** Groups [first, last) for one token. `format` and `mode` are constants wherever this is inlined. */
 @inline
-function multiplyRowOf(format: i32, mode: i32, call: usize, first: i32, last: i32): void {
+function multiplyRowOf(format: i32, mode: i32, call: usize, token: i32, first: i32, last: i32): void {
   const columns = integer(call, 6);
   const heads = (columns >> 5) / blocksPerHead(format);
   const ones = v128.load32_splat(call + 4 * 14);
@@ -163,11 +173,12 @@ function multiplyRowOf(format: i32, mode: i32, call: usize, first: i32, last: i3
   const onesMask = masks(ones, onesMaskOf(format));
   const halfMask = v128.load32_splat(call + 4 * 17);
   const halfPower = v128.load32_splat(call + 4 * 18);
+  const records = address(call, 1) + <usize>token * address(call, 2);
   let w = address(call, 3) + <usize>first * groupBytes(format, columns);
   for (let group = first; group < last; group++) {
     let lower = f32x4.splat(0);
     let upper = f32x4.splat(0);
-    let record = address(call, 1);
+    let record = records;
     for (let head = 0; head < heads; head++) {
       let lowerHead = f32x4.splat(0);
       let upperHead = f32x4.splat(0);
@@ -250,7 +261,7 @@ function multiplyRowOf(format: i32, mode: i32, call: usize, first: i32, last: i3
         record += RECORD_BYTES;
       }
     }
-    putGroup(call, 0, group, lower, upper);
+    putGroup(call, token, group, lower, upper);
   }
 }
 

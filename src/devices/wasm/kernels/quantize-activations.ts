@@ -20,6 +20,9 @@ export const RECORD_BYTES: usize = 48;
 export const RECORD_SCALE: usize = 32;
 export const RECORD_SUMS: usize = 36;
 
+/** Rows that are multiplied one by one (multiply-packed.ts), for which unpacking weights does not pay. */
+export const FEW_ROWS = 3;
+
 /** Bytes of a record of int16, and where its scale is. */
 export const WIDE_RECORD_BYTES: usize = 80;
 export const WIDE_RECORD_SCALE: usize = 64;
@@ -29,7 +32,7 @@ export function quantizeActivations(call: usize, thread: i32, threadCount: i32):
   const bias = integer(call, 7);
   const shortGroups = integer(call, 8) != 0;
   const count = load<i32>(address(call, 5));
-  const wide = integer(call, 9) != 0 && count > 1;
+  const wide = integer(call, 9) != 0 && count > FEW_ROWS;
   const items = count * blocks;
   const last = shareFirst(items, thread + 1, threadCount);
   for (let item = shareFirst(items, thread, threadCount); item < last; item++) {
