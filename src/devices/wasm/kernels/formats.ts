@@ -155,7 +155,7 @@ export function quants(
     q = v128.and(upper ? i16x8.shr_u(pairs, 4) : pairs, nibbleMask);
   }
   if (format == IQ4_NL)
-    return v128.swizzle(i8x16(1, 24, 45, 63, 79, 93, 106, 118, -127, -115, -103, -90, -75, -59, -39, -15), q);
+    return lookUp(v128.load(IQ4_NL_QUANTS), q);
   if (hasTwos(format)) {
     const twos = v128.load(at + twosAt(format) + 16 * <usize>(k >> 1));
     q = v128.or(q, v128.and(shifted(twos, twosPlace(format) - 4 * (k & 1) - (upper ? 2 : 0)), twosMask));
@@ -165,6 +165,18 @@ export function quants(
     q = v128.or(q, v128.and(shifted(bits, onesPlace(format) - 2 * (k & 3) - (upper ? 1 : 0)), onesMask));
   }
   return q;
+}
+
+/** IQ4_NL's sixteen quants, made unsigned by their bias; in memory, since V8 would build a constant anew at each use. */
+const IQ4_NL_QUANTS: usize = memory.data<u8>([
+  1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241,
+]);
+
+/** Bytes of a table of 16; indices are below that, so both instructions do the same. */
+@inline
+function lookUp(table: v128, indices: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i8x16.relaxed_swizzle(table, indices);
+  return v128.swizzle(table, indices);
 }
 
 /** Shifts left, or right for a negative distance; bits that cross bytes are masked off by the caller. */
