@@ -13,13 +13,13 @@ const CHAT_BYTES = 32 * 2 ** 20;
 
 const id = z.string().min(1).max(100);
 const keptChat: z.ZodType<KeptChat> = z
-  .looseObject({ id, changed: z.number().min(0) })
+  .looseObject({ id, changed: z.int().min(0) })
   .openapi({ description: "A conversation as the page writes it" });
 
 const message = z.strictObject({ role: z.enum(["system", "user", "assistant"]), content: z.string() });
 const ratingRequest: z.ZodType<Rating> = z.strictObject({
   id,
-  time: z.number().min(0).openapi({ description: "Unix time in milliseconds" }),
+  time: z.int().min(0).openapi({ description: "Unix time in milliseconds" }),
   model: z.strictObject({
     name: z.string().max(1000),
     hash: z

@@ -33,19 +33,7 @@ describe.skipIf(!chromiumIsInstalled() || !isBuilt)("the chat page", () => {
     folder = await mkdtemp(join(tmpdir(), "cria-page-"));
     dataFile = join(folder, "page.sqlite");
     await writeTinyModel(join(folder, "tiny.gguf"), { contextLength: 512 });
-    const child = spawn(
-      process.execPath,
-      [mainPath, "serve", join(folder, "tiny.gguf"), "--port", "0", "--page", built, "--data", dataFile],
-      { env: testEnvironment() },
-    );
-    stop = () => child.kill("SIGKILL");
-    url = await new Promise<string>((resolve, reject) => {
-      child.stdout.setEncoding("utf8").on("data", (text: string) => {
-        const match = /http:\/\/\S+/.exec(text);
-        if (match) resolve(match[0]);
-      });
-      child.on("exit", (code) => reject(new Error(`cria serve ended with code ${code}`)));
-    });
+    ({ url, stop } = await startServer(["--data", dataFile]));
     browser = await startChromium();
   }, 60_000);
   afterAll(async () => {
@@ -53,6 +41,19 @@ describe.skipIf(!chromiumIsInstalled() || !isBuilt)("the chat page", () => {
     stop();
     await rm(folder, { recursive: true, force: true });
   });
+
+  async function startServer(flags: readonly string[]): Promise<{ url: string; stop: () => void }> {
+    const command = ["serve", join(folder, "tiny.gguf"), "--port", "0", "--page", built, ...flags];
+    const child = spawn(process.execPath, [mainPath, ...command], { env: testEnvironment() });
+    const address = await new Promise<string>((resolve, reject) => {
+      child.stdout.setEncoding("utf8").on("data", (text: string) => {
+        const match = /http:\/\/\S+/.exec(text);
+        if (match) resolve(match[0]);
+      });
+      child.on("exit", (code) => reject(new Error(`cria serve ended with code ${code}`)));
+    });
+    return { url: address, stop: () => child.kill("SIGKILL") };
+  }
 
   async function open(options: { width?: number; dark?: boolean } = {}): Promise<Page> {
     const context = await browser.newContext({
@@ -238,6 +239,54 @@ describe.skipIf(!chromiumIsInstalled() || !isBuilt)("the chat page", () => {
     await expect.poll(async () => (await answers(page).innerText()).length).toBeGreaterThan(40);
   }, 90_000);
 
+  it("has threads from the second visit on where the host sets no headers", async () => {
+    const server = await serveFolder(await readPage(built), false);
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await page.goto(server.url);
+    expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
+    await page.evaluate(() => navigator.serviceWorker.ready.then(() => {}));
+    await page.reload();
+    expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
+    await context.close();
+    await server.close();
+  });
+
+  it("asks for the key of a server that wants one", async () => {
+    const own = await startServer(["--api-key", "secret", "--no-data"]);
+    const page = await (await browser.newContext()).newPage();
+    await page.goto(own.url);
+    await page.getByText("The server wants its API key").waitFor();
+    await page.getByRole("button", { name: "Settings" }).click();
+    await page.getByLabel("API key of the server").fill("secret");
+    await page.getByRole("button", { name: "Use this key" }).click();
+    await page.getByText("tiny", { exact: true }).waitFor();
+    await say(page, "with the key");
+    expect((await answers(page).innerText()).length).toBeGreaterThan(10);
+    own.stop();
+  });
+
+  it("finds chats by their words, and brings exported ones back", async () => {
+    const page = await open();
+    await say(page, "a walrus at noon");
+    const [file] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("button", { name: "Export chats" }).click(),
+    ]);
+    const buffer = await readFile(await file.path());
+    const listed = page.getByRole("button", { name: "a walrus at noon", exact: true });
+    await page.getByLabel("Search in chats").fill("no such words");
+    expect(await listed.count()).toBe(0);
+    await page.getByLabel("Search in chats").fill("WALRUS");
+    await page.getByRole("button", { name: "Delete a walrus at noon" }).click();
+    await expect.poll(() => listed.count()).toBe(0);
+    await page
+      .getByLabel("Import chats")
+      .setInputFiles({ name: "chats.json", mimeType: "application/json", buffer });
+    await listed.click();
+    await page.getByRole("article", { name: "You" }).getByText("a walrus at noon").waitFor();
+  });
+
   it("says what is wrong with a file of chats", async () => {
     const page = await open();
     const buffer = Buffer.from('[{"id": "x"}]');
@@ -245,6 +294,18 @@ describe.skipIf(!chromiumIsInstalled() || !isBuilt)("the chat page", () => {
       .getByLabel("Import chats")
       .setInputFiles({ name: "chats.json", mimeType: "application/json", buffer });
     await page.getByRole("alert").getByText("entry 1 of the file is no chat").waitFor();
+    const loop = { id: "a", parent: "a", role: "user", content: "round" };
+    const chat = { id: "loop", title: "loop", system: "", changed: 1, leaf: "a" };
+    const circle = Buffer.from(
+      JSON.stringify([
+        { ...chat, nodes: [] },
+        { ...chat, nodes: [loop] },
+      ]),
+    );
+    await page
+      .getByLabel("Import chats")
+      .setInputFiles({ name: "chats.json", mimeType: "application/json", buffer: circle });
+    await page.getByRole("alert").getByText("entry 2 of the file is no chat").waitFor();
   });
 
   it("turns dark when told to, and stays so", async () => {

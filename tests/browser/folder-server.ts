@@ -1,4 +1,4 @@
-/** Serves the files of a built page, isolated as `cria serve` does, and nothing else. */
+/** Serves the files of a built page and nothing else: isolated as `cria serve` does, or as a host that sets no headers. */
 import { listen } from "../../src/platform/node/listen.ts";
 import { createPage, type PageFiles } from "../../src/server/page.ts";
 
@@ -7,11 +7,17 @@ export interface ServedFolder {
   close(): Promise<void>;
 }
 
-export async function serveFolder(files: PageFiles): Promise<ServedFolder> {
+export async function serveFolder(files: PageFiles, isolated = true): Promise<ServedFolder> {
   const answer = createPage(files);
   const { url, close } = await listen(
     {
-      fetch: async (request) => (await answer(request)) ?? new Response(null, { status: 404 }),
+      async fetch(request) {
+        const response = (await answer(request)) ?? new Response(null, { status: 404 });
+        if (!isolated)
+          for (const name of ["cross-origin-opener-policy", "cross-origin-embedder-policy"])
+            response.headers.delete(name);
+        return response;
+      },
       dispose() {},
       [Symbol.dispose]() {},
     },

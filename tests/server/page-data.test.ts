@@ -82,6 +82,7 @@ it("keeps ratings with the hash of the model, and gives them as preferences", as
 it.each([
   ["no consent", "/page/ratings", { ...rating, consent: "" }, /^consent/],
   ["a field too many", "/page/ratings", { ...rating, extra: 1 }, /^extra/],
+  ["a date that no calendar has", "/page/chats", { id: "x", changed: 1e300 }, /^changed/],
   ["a chat without a name", "/page/chats", { changed: 1 }, /^id/],
 ])("refuses %s", async (_, address, body, message) => {
   const response = await send(address, body);

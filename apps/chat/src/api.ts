@@ -1,20 +1,22 @@
 /** Requests to the server that gave this page, with the key that it wants. */
 
+import { recall, remember } from "./remember.ts";
+
 const KEY = "cria-api-key";
 
 /** Kept until the tab is closed. */
 export function setApiKey(key: string): void {
-  sessionStorage.setItem(KEY, key.trim());
+  remember(KEY, key.trim(), "session");
 }
 
 export function hasApiKey(): boolean {
-  return (sessionStorage.getItem(KEY) ?? "") !== "";
+  return (recall(KEY, "session") ?? "") !== "";
 }
 
 /** @throws {TypeError} when no server answers */
 export function ask(path: string, init: RequestInit & { readonly json?: unknown } = {}): Promise<Response> {
   const { json, ...rest } = init;
-  const key = sessionStorage.getItem(KEY) ?? "";
+  const key = recall(KEY, "session") ?? "";
   const headers = new Headers(rest.headers);
   if (key !== "") headers.set("authorization", `Bearer ${key}`);
   if (json === undefined) return fetch(path, { ...rest, headers });

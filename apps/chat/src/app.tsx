@@ -35,7 +35,7 @@ export function App() {
     setError(failure instanceof Error ? failure.message : String(failure));
   }, []);
   const [book] = useState(() => new ChatBook(report));
-  const { chats, shown: chat } = useSyncExternalStore(book.subscribe, book.view);
+  const { chats, shown: chat } = useSyncExternalStore(book.view.subscribe, book.view.get);
   const [store, setStore] = useState<Store>();
   const [settings, setSettings] = useSettings();
   const [panel, setPanel] = useState<"chats" | "settings">();
@@ -138,6 +138,9 @@ export function App() {
         onClose={() => setPanel(undefined)}
         onRemove={(id) => {
           if (running?.chat === id) running.controller.abort();
+          // Who deletes a chat takes back what was given of it.
+          for (const node of book.chat(id)?.nodes ?? [])
+            if (node.feedback?.consent) void store?.removeRating(node.id).catch(report);
           book.remove(id);
         }}
         onError={report}

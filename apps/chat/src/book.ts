@@ -4,8 +4,9 @@
  *
  * Flow: Store → ChatBook → useSyncExternalStore.
  */
+import { External } from "../../../src/react/external.ts";
 import type { Store } from "./store.ts";
-import { type Chat, newChat } from "./tree.ts";
+import { type Chat, chatFrom, newChat } from "./tree.ts";
 
 export interface BookView {
   /** The latest first; one that nothing was said in is not listed. */
@@ -18,29 +19,29 @@ export class ChatBook {
   #chats: readonly Chat[] = [newChat()];
   readonly #first: string = this.#chats[0].id;
   #shown: string = this.#first;
-  #view: BookView = this.#viewOf();
-  readonly #listeners = new Set<() => void>();
+  readonly view: External<BookView> = new External(this.#viewOf());
+  /** Chats whose last version is not kept yet, or whose removal is not. */
+  readonly #unsaved = new Set<string>();
+  #isSaving = false;
   readonly #onError: (error: unknown) => void;
 
   constructor(onError: (error: unknown) => void) {
     this.#onError = onError;
   }
 
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  };
-  readonly view = (): BookView => this.#view;
-
   /** Adds what the store has, and shows the latest of it unless the person has begun a chat already. */
   async open(store: Store): Promise<void> {
     this.#store = store;
-    const stored = (await store.chats()).sort((a, b) => b.changed - a.changed);
+    // Any program may have written there.
+    const stored = (await store.chats())
+      .flatMap((chat) => chatFrom(chat) ?? [])
+      .sort((a, b) => b.changed - a.changed);
     const own = new Set(this.#chats.map(({ id }) => id));
-    const isUntouched = this.#shown === this.#first && this.#view.shown.nodes.length === 0;
+    const isUntouched = this.#shown === this.#first && this.view.get().shown.nodes.length === 0;
     this.#chats = [...this.#chats, ...stored.filter(({ id }) => !own.has(id))];
     if (isUntouched && stored[0]) this.#shown = stored[0].id;
     this.#tell();
+    await this.#save();
   }
 
   chat(id: string): Chat | undefined {
@@ -54,8 +55,21 @@ export class ChatBook {
   }
 
   keep(id: string): void {
-    const chat = this.chat(id);
-    if (chat && this.#store) void this.#store.saveChat(chat).catch(this.#onError);
+    this.#unsaved.add(id);
+    void this.#save();
+  }
+
+  /** One after the other, each in its last version: of two that are sent at once the first may come last. */
+  async #save(): Promise<void> {
+    const store = this.#store;
+    if (!store || this.#isSaving) return;
+    this.#isSaving = true;
+    for (const id of this.#unsaved) {
+      this.#unsaved.delete(id);
+      const chat = this.chat(id);
+      await (chat ? store.saveChat(chat) : store.removeChat(id)).catch(this.#onError);
+    }
+    this.#isSaving = false;
   }
 
   show(id: string): void {
@@ -79,7 +93,7 @@ export class ChatBook {
 
   remove(id: string): void {
     this.#chats = this.#chats.filter((chat) => chat.id !== id);
-    if (this.#store) void this.#store.removeChat(id).catch(this.#onError);
+    this.keep(id);
     if (this.#shown === id) this.start();
     else this.#tell();
   }
@@ -90,7 +104,6 @@ export class ChatBook {
   }
 
   #tell(): void {
-    this.#view = this.#viewOf();
-    for (const listener of this.#listeners) listener();
+    this.view.set(this.#viewOf());
   }
 }

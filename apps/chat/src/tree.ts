@@ -114,21 +114,59 @@ export function chatsFrom(text: string): Chat[] {
   }
   if (!Array.isArray(data))
     throw new Error("the file has no list of chats; expected one that “Export chats” wrote");
-  const wrong = data.findIndex((chat) => !isChat(chat));
-  if (wrong >= 0)
-    throw new Error(`entry ${wrong + 1} of the file is no chat; expected one that “Export chats” wrote`);
-  return data as Chat[];
+  return data.map((value, index) => {
+    const chat = chatFrom(value);
+    if (!chat)
+      throw new Error(`entry ${index + 1} of the file is no chat; expected one that “Export chats” wrote`);
+    return chat;
+  });
 }
 
-function isChat(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  const { id, title, system, changed, nodes } = value as Record<string, unknown>;
-  const texts = [id, title, system].every((text) => typeof text === "string");
-  return texts && typeof changed === "number" && Array.isArray(nodes) && nodes.every(isNode);
+/** A chat that may come from any program, with nothing in it that cannot be shown; undefined for what is none. */
+export function chatFrom(value: unknown): Chat | undefined {
+  if (!isRecord(value)) return undefined;
+  const { id, title, system, changed, nodes, leaf } = value;
+  if (typeof id !== "string" || typeof title !== "string" || typeof system !== "string") return undefined;
+  if (typeof changed !== "number" || !Array.isArray(nodes)) return undefined;
+  const known: ChatNode[] = [];
+  const ids = new Set<string>();
+  for (const one of nodes) {
+    const node = nodeFrom(one);
+    // A parent comes before its children, so that no path goes in a circle.
+    if (!node || ids.has(node.id) || (node.parent !== undefined && !ids.has(node.parent))) return undefined;
+    ids.add(node.id);
+    known.push(node);
+  }
+  const end = typeof leaf === "string" && ids.has(leaf) ? leaf : undefined;
+  return { id, title, system, changed, nodes: known, leaf: end };
 }
 
-function isNode(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  const { id, role, content } = value as Record<string, unknown>;
-  return typeof id === "string" && typeof content === "string" && (role === "user" || role === "assistant");
+function nodeFrom(value: unknown): ChatNode | undefined {
+  if (!isRecord(value)) return undefined;
+  const { id, parent, role, content, tokens, origin, feedback } = value;
+  if (typeof id !== "string" || typeof content !== "string") return undefined;
+  if (role !== "user" && role !== "assistant") return undefined;
+  if (parent !== undefined && parent !== null && typeof parent !== "string") return undefined;
+  return {
+    ...{ id, parent: parent ?? undefined, role, content },
+    ...(Array.isArray(tokens) && tokens.every(isTokenView) ? { tokens } : {}),
+    ...(isRecord(origin) && typeof origin.model === "string" && isRecord(origin.settings)
+      ? { origin: origin as unknown as Origin }
+      : {}),
+    ...(isRecord(feedback) && typeof feedback.reason === "string" && typeof feedback.better === "string"
+      ? { feedback: { consent: false, liked: false, ...feedback } as Feedback }
+      : {}),
+  };
+}
+
+function isTokenView(value: unknown): value is TokenView {
+  return isChance(value) && Array.isArray(value.alternatives) && value.alternatives.every(isChance);
+}
+
+function isChance(value: unknown): value is Record<string, unknown> {
+  return isRecord(value) && typeof value.text === "string" && typeof value.probability === "number";
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

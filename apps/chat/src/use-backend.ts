@@ -60,7 +60,12 @@ export function useBackend(): BackendState {
 
   return {
     ...{ backend, server, wantsKey, progress, notice, useBrowser },
-    useServer: () => setBackend(server),
+    useServer: () =>
+      setBackend((current) => {
+        // A model in this browser gives its memory back.
+        if (current !== server) current?.dispose();
+        return server;
+      }),
     stopLoading: () => loading.current?.abort(),
   };
 }

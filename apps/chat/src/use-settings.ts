@@ -1,6 +1,7 @@
 /** How answers are sampled, kept in this browser. */
 import { useCallback, useState } from "react";
 import type { Settings } from "./backend.ts";
+import { recall, remember } from "./remember.ts";
 
 const KEY = "cria-settings";
 const defaults: Settings = { temperature: 0.8, topP: 0.95, minP: 0.05, repeatPenalty: 1, maxTokens: 400 };
@@ -8,7 +9,7 @@ const defaults: Settings = { temperature: 0.8, topP: 0.95, minP: 0.05, repeatPen
 export function useSettings(): [Settings, (settings: Settings) => void] {
   const [settings, setSettings] = useState(read);
   const change = useCallback((changed: Settings) => {
-    localStorage.setItem(KEY, JSON.stringify(changed));
+    remember(KEY, JSON.stringify(changed));
     setSettings(changed);
   }, []);
   return [settings, change];
@@ -16,7 +17,7 @@ export function useSettings(): [Settings, (settings: Settings) => void] {
 
 function read(): Settings {
   try {
-    const stored = JSON.parse(localStorage.getItem(KEY) ?? "{}") as Partial<Settings>;
+    const stored = JSON.parse(recall(KEY) ?? "{}") as Partial<Settings>;
     return { ...defaults, ...stored };
   } catch {
     return defaults;

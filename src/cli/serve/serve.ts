@@ -47,7 +47,7 @@ export async function serve(flags: ServeFlags): Promise<void> {
   const template = flags.chatTemplateFile ? await readTextFile(flags.chatTemplateFile) : flags.chatTemplate;
   const apiKeys = await keysOf(flags);
   const page = await pageOf(flags.page);
-  using store = page && (await storeOf(flags));
+  using store = page || typeof flags.data === "string" ? await storeOf(flags) : undefined;
   const loading = loadNamed({
     ...flags,
     ...given({ chatTemplate: template }),
@@ -143,7 +143,14 @@ async function pageOf(asked: string | boolean): Promise<PageFiles | undefined> {
 async function storeOf({ data, host }: ServeFlags): Promise<PageStore | undefined> {
   if (data === false || (typeof data !== "string" && !isLoopback(host))) return undefined;
   const { openSqliteStore } = await import("../../platform/node/sqlite-store.ts");
-  return openSqliteStore(typeof data === "string" ? data : join(dataFolder(), "page.sqlite"));
+  if (typeof data === "string") return openSqliteStore(data);
+  try {
+    return openSqliteStore(join(dataFolder(), "page.sqlite"));
+  } catch (error) {
+    // Nobody asked for this file: a home that cannot be written must not keep the model from being served.
+    notice(errorColors.yellow(`${(error as Error).message}; the page keeps chats in the browser`));
+    return undefined;
+  }
 }
 
 /** By the XDG base directory specification. */

@@ -72,18 +72,18 @@ async function download(url: string, options: StoreOptions): Promise<File> {
   const folder = await modelsFolder();
   const key = await keyOf(url);
   let record = await readRecord(folder, key);
-  const handle = await folder.getFileHandle(`${key}.model`, { create: true });
-  const isWhole = record !== undefined && (await handle.getFile()).size === record.totalBytes;
+  const stored = record && (await wholeFile(folder, key, record));
   let head: Awaited<ReturnType<typeof headOf>>;
   try {
     // Who has it all is only asked for news: no reason to keep a person waiting.
-    head = await headOf(url, isWhole ? { ...options, retries: 0, stallMs: NEWS_MS } : options);
+    head = await headOf(url, stored ? { ...options, retries: 0, stallMs: NEWS_MS } : options);
   } catch (error) {
-    if (isWhole && error instanceof CriaError && error.code === "network") return handle.getFile();
+    if (stored && !options.signal?.aborted) return stored;
     throw error;
   }
   if (record?.version !== head.version || record.totalBytes !== head.totalBytes)
     record = { url, ...head, chunks: [] };
+  const handle = await folder.getFileHandle(`${key}.model`, { create: true });
   await keepGoodChunks(handle, record);
   await checkQuota(url, record);
   await writeRecord(folder, key, record);
@@ -104,6 +104,17 @@ async function download(url: string, options: StoreOptions): Promise<File> {
     options.onProgress?.({ receivedBytes: doneBytes(record), totalBytes: record.totalBytes });
   }
   return handle.getFile();
+}
+
+/** The model's file if it has all of its bytes. */
+async function wholeFile(
+  folder: FileSystemDirectoryHandle,
+  key: string,
+  { totalBytes }: Record,
+): Promise<File | undefined> {
+  const handle = await folder.getFileHandle(`${key}.model`).catch(() => undefined);
+  const file = await handle?.getFile();
+  return file?.size === totalBytes ? file : undefined;
 }
 
 /** Drops what follows the last chunk that is as it was written. Whole files are taken without reading them. */

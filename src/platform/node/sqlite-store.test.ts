@@ -56,5 +56,12 @@ it("refuses a file of something else, and one of a later version", () => {
   const database = new DatabaseSync(later);
   database.exec("pragma user_version = 9");
   database.close();
+  const foreign = join(folder, "foreign.sqlite");
+  const other = new DatabaseSync(foreign);
+  other.exec("create table chats (something text)");
+  other.close();
+  expect(() => openSqliteStore(foreign)).toThrow(/foreign\.sqlite: .*it is another program's/);
+  expect(() => openSqliteStore("")).toThrow(/expected a file's path/);
+  expect(() => openSqliteStore(join(text, "below", "page.sqlite"))).toThrow(/no store of chats and ratings/);
   expect(() => openSqliteStore(later)).toThrow(/it has version 9; this version of Cria knows 1/);
 });

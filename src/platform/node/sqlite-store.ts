@@ -13,6 +13,8 @@ import { CriaError } from "../../shared/errors.ts";
 
 /** Of the tables below, in `pragma user_version`: a file of a later version is left alone. */
 const VERSION = 1;
+/** "CRIA", in `pragma application_id`: a file of another program is left alone. */
+const APPLICATION = 0x43524941;
 /** How long to wait for another server that writes to the same file. */
 const BUSY_MS = 5000;
 const TABLES = `
@@ -30,6 +32,7 @@ const TABLES = `
     better text not null,
     consent text not null
   ) strict;
+  pragma application_id = ${APPLICATION};
   pragma user_version = ${VERSION};
 `;
 
@@ -86,11 +89,15 @@ export function openSqliteStore(path: string): PageStore {
 }
 
 function open(path: string): DatabaseSync {
-  mkdirSync(dirname(path), { recursive: true });
   let database: DatabaseSync | undefined;
   try {
+    if (path === "") throw new Error("expected a file's path");
+    mkdirSync(dirname(path), { recursive: true });
     database = new DatabaseSync(path, { timeout: BUSY_MS });
-    const version = Number(database.prepare("pragma user_version").get()?.user_version);
+    const number = (query: string): number => Number(Object.values(database?.prepare(query).get() ?? {})[0]);
+    if (number("select count(*) from sqlite_master") > 0 && number("pragma application_id") !== APPLICATION)
+      throw new Error("it is another program's");
+    const version = number("pragma user_version");
     if (version > VERSION)
       throw new Error(`it has version ${version}; this version of Cria knows ${VERSION} at most`);
     database.exec(TABLES);
