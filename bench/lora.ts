@@ -12,10 +12,10 @@ import { createWasmDevice } from "../src/devices/wasm/device.ts";
 import { openCheckpoint } from "../src/model/checkpoint.ts";
 import { nodeFiles } from "../src/platform/node/file-system.ts";
 import { startThread } from "../src/platform/node/threads.ts";
-import type { Batch } from "../src/train/data/batch.ts";
 import { meanLossStep } from "../src/train/mean-loss.ts";
 import { openSession } from "../src/train/session.ts";
 import { startPython } from "./compare/python-rival.ts";
+import { randomBatch } from "./compare/random-batch.ts";
 import { describeRun, wholeNumber, writeResults } from "./compare/run.ts";
 import { summarize } from "./compare/statistics.ts";
 
@@ -77,24 +77,11 @@ device.dispose();
 await source.close();
 
 async function ourStep(step: number): Promise<number> {
-  const batch = randomBatch(step);
+  const batch = randomBatch(1, length, config.vocabularySize, step);
   const start = performance.now();
   session.optimizer.clear();
   await meanLossStep(session.pass, [batch], () => step);
   await session.optimizer.step(step, 1e-4);
   await session.store.read("blk.0.attn_q.weight.lora_a");
   return (performance.now() - start) / 1000;
-}
-
-function randomBatch(seed: number): Batch {
-  const ids = Int32Array.from(
-    { length: length + 1 },
-    (_, i) => ((i * 7919 + seed * 104729) >>> 3) % config.vocabularySize,
-  );
-  return {
-    ...{ rows: 1, length, tokens: ids.slice(0, length), targets: ids.slice(1) },
-    positions: Int32Array.from({ length }, (_, t) => t),
-    starts: new Int32Array(length),
-    weights: new Float32Array(length).fill(1),
-  };
 }

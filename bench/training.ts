@@ -1,21 +1,20 @@
 /**
  * Tokens per second of training on the CPU device, beside PyTorch's in the same run, step by step in turns:
  *
- *   node bench/training.ts --python PATH [--steps 5] [--threads 2] [--windows 16] [--json FILE]
+ *   node bench/training.ts --python PATH [--steps 5] [--threads 2] [--windows 16] [--json name]
  *
  * PATH is a Python with torch; without it only our own speed is measured. The model is a Llama of 7.2 M parameters.
  * Medians and the range of all steps but the first.
  */
-import { writeFileSync } from "node:fs";
-import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { createWasmDevice } from "../src/devices/wasm/device.ts";
 import type { ModelConfig } from "../src/model/config.ts";
 import { startThread } from "../src/platform/node/threads.ts";
-import type { Batch } from "../src/train/data/batch.ts";
 import { meanLossStep } from "../src/train/mean-loss.ts";
 import { openSession } from "../src/train/session.ts";
 import { startPython } from "./compare/python-rival.ts";
+import { randomBatch } from "./compare/random-batch.ts";
+import { describeRun, wholeNumber, writeResults } from "./compare/run.ts";
 
 const { values } = parseArgs({
   options: {
@@ -26,8 +25,9 @@ const { values } = parseArgs({
     json: { type: "string" },
   },
 });
-const threads = Number(values.threads);
-const windows = Number(values.windows);
+const threads = wholeNumber("threads", values.threads, 1);
+const windows = wholeNumber("windows", values.windows, 1);
+const steps = wholeNumber("steps", values.steps, 1);
 const length = 256;
 const config: ModelConfig = {
   ...{ name: "bench", vocabularySize: 4096, contextLength: length, width: 288, layerCount: 6 },
@@ -40,6 +40,7 @@ const productsPerToken =
   (config.layerCount * (4 * config.width ** 2 + 3 * config.width * config.feedForwardLength) +
     config.vocabularySize * config.width);
 
+const run = describeRun(threads, steps);
 const device = await createWasmDevice({ startThread, threadCount: threads });
 const session = await openSession(device, {
   config,
@@ -51,7 +52,7 @@ const session = await openSession(device, {
 const rival = values.python === undefined ? undefined : await startRival(values.python);
 const tokens = windows * length;
 const seconds: { ours: number[]; torch: number[] } = { ours: [], torch: [] };
-for (let step = 0; step <= Number(values.steps); step++) {
+for (let step = 0; step <= steps; step++) {
   const ours = await ourStep(step + 1);
   const torch = await rival?.step();
   console.log(
@@ -65,12 +66,8 @@ for (let step = 0; step <= Number(values.steps); step++) {
 const ours = summary(seconds.ours);
 const torch = seconds.torch.length > 0 ? summary(seconds.torch) : undefined;
 const result = {
-  command: "node bench/training.ts",
-  date: new Date().toISOString(),
-  cpu: cpus()[0]?.model,
-  node: process.version,
+  ...run,
   torch: rival?.facts.torch,
-  threads,
   model: { ...config, parameters: session.store.valueCount, windows, length },
   tokensPerSecond: { cria: ours, torch },
   ratio: torch ? ours.median / torch.median : undefined,
@@ -81,35 +78,19 @@ console.log(
     `${result.productGflops.toFixed(1)} GFMA/s in products` +
     (torch ? `; PyTorch ${torch.median.toFixed(0)}; ratio ${result.ratio?.toFixed(2)}` : ""),
 );
-if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(result, undefined, 2)}\n`);
+if (values.json !== undefined) writeResults(values.json, result);
 rival?.end();
 session.dispose();
 device.dispose();
 
 async function ourStep(step: number): Promise<number> {
-  const batch = randomBatch(step);
+  const batch = randomBatch(windows, length, config.vocabularySize, step);
   const start = performance.now();
   session.optimizer.clear();
   await meanLossStep(session.pass, [batch], () => 0);
   await session.optimizer.step(step, 1e-3);
   await session.store.read("output_norm.weight");
   return (performance.now() - start) / 1000;
-}
-
-function randomBatch(seed: number): Batch {
-  const ids = Int32Array.from(
-    { length: tokens + 1 },
-    (_, i) => ((i * 7919 + seed * 104729) >>> 3) % config.vocabularySize,
-  );
-  return {
-    rows: windows,
-    length,
-    tokens: ids.slice(0, tokens),
-    targets: ids.slice(1),
-    positions: Int32Array.from({ length: tokens }, (_, t) => t % length),
-    starts: Int32Array.from({ length: tokens }, (_, t) => t - (t % length)),
-    weights: new Float32Array(tokens).fill(1),
-  };
 }
 
 function summary(list: readonly number[]): { median: number; least: number; most: number } {
