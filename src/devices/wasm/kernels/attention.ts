@@ -272,97 +272,25 @@ function attendSpan(call: usize, row: i32, kvHead: i32, count: i32, span: i32, s
       if (seenLast < start || firstSeen(call, positionOf(call, row + query / group)) >= start + length) continue;
       const seen = min(length, seenLast + 1 - start);
       const tile = tileOf(query, count, tiles, headLength);
-      if (size == 8) tileOf8(tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power);
-      else if (size == 4) tileOf4(tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power);
-      else if (size == 3) tileOf3(tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power);
-      else if (size == 2) tileOf2(tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power);
-      else tileOf1(tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power);
+      switch (size) {
+        case 8:
+          attendTile(8, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power);
+          break;
+        case 4:
+          attendTile(4, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power);
+          break;
+        case 3:
+          attendTile(3, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power);
+          break;
+        case 2:
+          attendTile(2, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power);
+          break;
+        default:
+          attendTile(1, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power);
+      }
     }
     start += length;
   }
-}
-
-// One function for each size: of copies in one the compiler folds what they have in common, and asks in the innermost
-// loops which it is.
-function tileOf8(
-  tile: usize,
-  scores: usize,
-  keys: usize,
-  keyStride: usize,
-  values: usize,
-  valueStride: usize,
-  position: i32,
-  length: i32,
-  headLength: i32,
-  scale: f32,
-  mask: v128,
-  power: v128,
-): void {
-  attendTile(8, tile, scores, keys, keyStride, values, valueStride, position, length, headLength, scale, mask, power);
-}
-function tileOf4(
-  tile: usize,
-  scores: usize,
-  keys: usize,
-  keyStride: usize,
-  values: usize,
-  valueStride: usize,
-  position: i32,
-  length: i32,
-  headLength: i32,
-  scale: f32,
-  mask: v128,
-  power: v128,
-): void {
-  attendTile(4, tile, scores, keys, keyStride, values, valueStride, position, length, headLength, scale, mask, power);
-}
-function tileOf3(
-  tile: usize,
-  scores: usize,
-  keys: usize,
-  keyStride: usize,
-  values: usize,
-  valueStride: usize,
-  position: i32,
-  length: i32,
-  headLength: i32,
-  scale: f32,
-  mask: v128,
-  power: v128,
-): void {
-  attendTile(3, tile, scores, keys, keyStride, values, valueStride, position, length, headLength, scale, mask, power);
-}
-function tileOf2(
-  tile: usize,
-  scores: usize,
-  keys: usize,
-  keyStride: usize,
-  values: usize,
-  valueStride: usize,
-  position: i32,
-  length: i32,
-  headLength: i32,
-  scale: f32,
-  mask: v128,
-  power: v128,
-): void {
-  attendTile(2, tile, scores, keys, keyStride, values, valueStride, position, length, headLength, scale, mask, power);
-}
-function tileOf1(
-  tile: usize,
-  scores: usize,
-  keys: usize,
-  keyStride: usize,
-  values: usize,
-  valueStride: usize,
-  position: i32,
-  length: i32,
-  headLength: i32,
-  scale: f32,
-  mask: v128,
-  power: v128,
-): void {
-  attendTile(1, tile, scores, keys, keyStride, values, valueStride, position, length, headLength, scale, mask, power);
 }
 
 function clear(state: usize, y: usize, headLength: i32): void {

@@ -61,7 +61,7 @@ function interleaveFloats(format: i32, from: usize, stride: usize, rows: i32, co
   }
 }
 
-/** One copy of the loop for each format, each a function of its own: see multiply-panels.ts. */
+/** One copy of the loop for each format. */
 function interleavePacked(
   format: i32,
   from: usize,
@@ -73,62 +73,28 @@ function interleavePacked(
 ): void {
   switch (format) {
     case Q4_0:
-      return interleaveQ4_0(from, stride, rows, blocks, to, scratch);
+      return interleaveOf(Q4_0, from, stride, rows, blocks, to, scratch);
     case Q4_1:
-      return interleaveQ4_1(from, stride, rows, blocks, to, scratch);
+      return interleaveOf(Q4_1, from, stride, rows, blocks, to, scratch);
     case Q5_0:
-      return interleaveQ5_0(from, stride, rows, blocks, to, scratch);
+      return interleaveOf(Q5_0, from, stride, rows, blocks, to, scratch);
     case Q5_1:
-      return interleaveQ5_1(from, stride, rows, blocks, to, scratch);
+      return interleaveOf(Q5_1, from, stride, rows, blocks, to, scratch);
     case Q8_0:
-      return interleaveQ8_0(from, stride, rows, blocks, to, scratch);
+      return interleaveOf(Q8_0, from, stride, rows, blocks, to, scratch);
     case Q2_K:
-      return interleaveQ2_K(from, stride, rows, blocks, to, scratch);
+      return interleaveOf(Q2_K, from, stride, rows, blocks, to, scratch);
     case Q3_K:
-      return interleaveQ3_K(from, stride, rows, blocks, to, scratch);
+      return interleaveOf(Q3_K, from, stride, rows, blocks, to, scratch);
     case Q4_K:
-      return interleaveQ4_K(from, stride, rows, blocks, to, scratch);
+      return interleaveOf(Q4_K, from, stride, rows, blocks, to, scratch);
     case Q5_K:
-      return interleaveQ5_K(from, stride, rows, blocks, to, scratch);
+      return interleaveOf(Q5_K, from, stride, rows, blocks, to, scratch);
     case Q6_K:
-      return interleaveQ6_K(from, stride, rows, blocks, to, scratch);
+      return interleaveOf(Q6_K, from, stride, rows, blocks, to, scratch);
     case IQ4_NL:
-      return interleaveIQ4_NL(from, stride, rows, blocks, to, scratch);
+      return interleaveOf(IQ4_NL, from, stride, rows, blocks, to, scratch);
   }
-}
-
-function interleaveQ4_0(from: usize, stride: usize, rows: i32, blocks: i32, to: usize, scratch: usize): void {
-  interleaveOf(Q4_0, from, stride, rows, blocks, to, scratch);
-}
-function interleaveQ4_1(from: usize, stride: usize, rows: i32, blocks: i32, to: usize, scratch: usize): void {
-  interleaveOf(Q4_1, from, stride, rows, blocks, to, scratch);
-}
-function interleaveQ5_0(from: usize, stride: usize, rows: i32, blocks: i32, to: usize, scratch: usize): void {
-  interleaveOf(Q5_0, from, stride, rows, blocks, to, scratch);
-}
-function interleaveQ5_1(from: usize, stride: usize, rows: i32, blocks: i32, to: usize, scratch: usize): void {
-  interleaveOf(Q5_1, from, stride, rows, blocks, to, scratch);
-}
-function interleaveQ8_0(from: usize, stride: usize, rows: i32, blocks: i32, to: usize, scratch: usize): void {
-  interleaveOf(Q8_0, from, stride, rows, blocks, to, scratch);
-}
-function interleaveQ2_K(from: usize, stride: usize, rows: i32, blocks: i32, to: usize, scratch: usize): void {
-  interleaveOf(Q2_K, from, stride, rows, blocks, to, scratch);
-}
-function interleaveQ3_K(from: usize, stride: usize, rows: i32, blocks: i32, to: usize, scratch: usize): void {
-  interleaveOf(Q3_K, from, stride, rows, blocks, to, scratch);
-}
-function interleaveQ4_K(from: usize, stride: usize, rows: i32, blocks: i32, to: usize, scratch: usize): void {
-  interleaveOf(Q4_K, from, stride, rows, blocks, to, scratch);
-}
-function interleaveQ5_K(from: usize, stride: usize, rows: i32, blocks: i32, to: usize, scratch: usize): void {
-  interleaveOf(Q5_K, from, stride, rows, blocks, to, scratch);
-}
-function interleaveQ6_K(from: usize, stride: usize, rows: i32, blocks: i32, to: usize, scratch: usize): void {
-  interleaveOf(Q6_K, from, stride, rows, blocks, to, scratch);
-}
-function interleaveIQ4_NL(from: usize, stride: usize, rows: i32, blocks: i32, to: usize, scratch: usize): void {
-  interleaveOf(IQ4_NL, from, stride, rows, blocks, to, scratch);
 }
 
 @inline
