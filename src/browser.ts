@@ -50,11 +50,17 @@ const MOST_THREADS = 8;
  */
 export async function load(source: string | Blob, options: LoadOptions = {}): Promise<Model> {
   const { path, files } = await filesOf(source, options);
-  return loadModel(
-    path,
-    { files, createDevice: () => createDevice(options), hashFiles: (paths) => hash(files, paths) },
-    options,
-  );
+  // A model in several memories has as many devices; what one says holds for all.
+  const told = new Set<string>();
+  const onNotice = (message: string): void => {
+    if (!told.has(message)) options.onNotice?.(message);
+    told.add(message);
+  };
+  const createDeviceHere = (): Promise<Device> => createDevice({ ...options, onNotice });
+  const platform = {
+    ...{ files, createDevice: createDeviceHere, hashFiles: (paths: readonly string[]) => hash(files, paths) },
+  };
+  return loadModel(path, platform, options);
 }
 
 async function filesOf(

@@ -5,6 +5,7 @@
  *   const model = await load("hf:bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M");
  *   for await (const piece of model.chat([{ role: "user", content: "Hello!" }])) process.stdout.write(piece);
  */
+import { totalmem } from "node:os";
 import { createReferenceDevice } from "./devices/reference/device.ts";
 import { createWasmDevice } from "./devices/wasm/device.ts";
 import { type LoadModelOptions, loadModel } from "./generate/load-model.ts";
@@ -61,11 +62,24 @@ export interface LoadOptions extends LoadModelOptions, ResolveOptions {
  */
 export async function load(source: string = defaultModelPath(), options: LoadOptions = {}): Promise<Model> {
   const path = await resolveModel(source, options);
-  return loadModel(path, { files: nodeFiles, createDevice: () => createDevice(options), hashFiles }, options);
+  const createDeviceHere = (): Promise<Device> => createDevice(options);
+  const platform = {
+    files: nodeFiles,
+    createDevice: createDeviceHere,
+    hashFiles,
+    memoryBytes: machineMemory(),
+  };
+  return loadModel(path, platform, options);
 }
 
 /** More threads than this seldom help: a token waits for the slowest at every op. */
 const MOST_THREADS = 8;
+
+/** What the process may use: a container has less than its machine. */
+function machineMemory(): number {
+  const constrained = process.constrainedMemory();
+  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+}
 
 async function createDevice({ device, threads, onNotice }: LoadOptions): Promise<Device> {
   const threadCount = threads ?? Math.min(threadLimit(), MOST_THREADS);

@@ -18,13 +18,14 @@ import {
   bufferBytes,
   firstRows,
   forward,
-  type PassAdapters,
+  type Workspace,
 } from "../model/llama.ts";
 import type { LlamaWeights } from "../model/load.ts";
 import { type LoadedAdapter, loadAdapter } from "../model/load-adapter.ts";
+import type { WorkingBytes } from "../model/placement.ts";
 import { CriaError, throwIfAborted } from "../shared/errors.ts";
 import { Arena } from "../tensor/arena.ts";
-import type { Device, Plan } from "../tensor/device.ts";
+import { banksOf, type Device, type Plan } from "../tensor/device.ts";
 import { Step, type StepRow } from "../tensor/step.ts";
 import { rowView, type Tensor } from "../tensor/tensor.ts";
 import { type Job, rowsOfStep, type Share } from "./scheduler.ts";
@@ -90,8 +91,17 @@ export interface Sequence {
 
 /** What the engine holds besides the weights, in bytes. */
 export function engineBytes(device: Device, config: ModelConfig, options: EngineOptions): number {
+  const { layerCache, everyBank } = workingBytes(device, config, options);
+  return layerCache * config.layerCount + everyBank;
+}
+
+/** The same by what it is for. */
+export function workingBytes(device: Device, config: ModelConfig, options: EngineOptions): WorkingBytes {
   const cells = pagesPerSequence(options) * (options.sequenceCount ?? 1) * PAGE_LENGTH;
-  return Cache.bytesOf(config, cells) + bufferBytes(config, device.prefillRows, outputCapacity(device));
+  return {
+    layerCache: Cache.bytesOf(config, cells) / config.layerCount,
+    everyBank: bufferBytes(config, device.prefillRows, outputCapacity(device)),
+  };
 }
 
 /** Counts since the engine was made, and what is going on. */
@@ -127,14 +137,17 @@ export class Engine {
   readonly #device: Device;
   readonly #weights: LlamaWeights;
   readonly #cache: Cache;
-  readonly #arena: Arena;
-  readonly #buffers: Buffers;
+  /** A step's buffers in each bank of the device. */
+  readonly #buffers: readonly Buffers[];
   readonly #step: Step;
   readonly #freeSequences: number[];
   /** By adapters, then by rows. */
   readonly #plans = new Map<string, Map<number, Plan>>();
   readonly #arenas: Arena[] = [];
-  #adapters: { readonly variant: string; readonly pass?: PassAdapters } = { variant: "" };
+  /** The adapters in use, and for each bank what their first matrices give. */
+  #adapters: { readonly variant: string; readonly list: readonly LoadedAdapter[]; readonly low: Tensor[] } = {
+    ...{ variant: "", list: [], low: [] },
+  };
   readonly #jobs: Append[] = [];
   readonly #counts = { steps: 0, promptTokens: 0, cachedTokens: 0, decodedTokens: 0 };
   #looping = false;
@@ -151,9 +164,8 @@ export class Engine {
     this.sequenceCapacity = sequenceCount;
     this.#device = device;
     this.#weights = weights;
-    this.#cache = new Cache(device, config, pages * sequenceCount);
-    this.#arena = new Arena(device, bufferBytes(config, device.prefillRows, outputs));
-    this.#buffers = allocateBuffers(this.#arena, config, device.prefillRows, outputs);
+    this.#cache = new Cache(device, config, pages * sequenceCount, weights.placement);
+    this.#buffers = banksOf(device).map((bank) => allocateBuffers(bank, config, device.prefillRows, outputs));
     this.#step = new Step(device, {
       rowCapacity: device.prefillRows,
       sequenceCapacity: sequenceCount,
@@ -228,16 +240,19 @@ export class Engine {
     const variant = adapters.map(({ name, scale }) => `${name}*${scale}`).join("+");
     this.#cache.useVariant(variant);
     if (adapters.length === 0) {
-      this.#adapters = { variant };
+      this.#adapters = { variant, list: [], low: [] };
       return;
     }
     const rows = this.#device.prefillRows;
     const rank = Math.max(...adapters.map((adapter) => adapter.rank));
-    const arena = new Arena(this.#device, Arena.bytesOf(rows, rank));
-    this.#arenas.push(arena);
+    const low = banksOf(this.#device).map((bank) => {
+      const arena = new Arena(bank, Arena.bytesOf(rows, rank));
+      this.#arenas.push(arena);
+      return arena.allocate(rows, rank);
+    });
     // Plans hold on to addresses: those of an adapter that was loaded anew would be wrong.
     this.#plans.delete(variant);
-    this.#adapters = { variant, pass: { list: adapters, low: arena.allocate(rows, rank) } };
+    this.#adapters = { variant, list: adapters, low };
   }
 
   get statistics(): EngineStatistics {
@@ -248,7 +263,7 @@ export class Engine {
   /** Puts an adapter beside the weights; `useAdapters` then answers with it. */
   loadAdapter(adapter: AdapterContents, scale = 1): Promise<LoadedAdapter> {
     this.#assertUsable();
-    return loadAdapter(this.#device, adapter, scale);
+    return loadAdapter(this.#device, this.#weights.placement, adapter, scale);
   }
 
   dispose(): void {
@@ -256,7 +271,7 @@ export class Engine {
     this.#disposed = true;
     for (const job of this.#jobs.splice(0)) job.fail(new CriaError("disposed", "the model was disposed"));
     this.#cache.dispose();
-    this.#arena.dispose();
+    for (const { x } of this.#buffers) this.#device.free(x.memory);
     for (const arena of this.#arenas) arena.dispose();
     this.#step.dispose();
     this.#weights.dispose();
@@ -385,8 +400,9 @@ export class Engine {
     this.#step.setRows(rows);
     this.#device.replay(this.#planFor(capacity));
     const count = rows.filter((row) => row.output).length;
-    const logits = await this.#readInto(this.#buffers.logits, rooms, count);
-    return { logits, hidden: wantsHidden ? await this.#read(this.#buffers.outputs, count) : [] };
+    const { logits, outputs } = this.#buffers[this.#weights.placement.head];
+    const read = await this.#readInto(logits, rooms, count);
+    return { logits: read, hidden: wantsHidden ? await this.#read(outputs, count) : [] };
   }
 
   /** The first rows of a buffer, each in its room where all have one. */
@@ -415,19 +431,26 @@ export class Engine {
   }
 
   #planFor(tokens: number): Plan {
-    const { variant, pass: adapters } = this.#adapters;
+    const { variant, list: adapters, low } = this.#adapters;
     const plans = this.#plans.get(variant) ?? new Map<number, Plan>();
     this.#plans.set(variant, plans);
     const known = plans.get(tokens);
     if (known) return known;
+    const outputs = Math.min(tokens, outputCapacity(this.#device));
+    const workspaces = this.#buffers.map(
+      (buffers, bank): Workspace => ({
+        step: this.#step.banks[bank],
+        buffers: firstRows(buffers, tokens, outputs),
+        ...(low[bank] ? { low: rowView(low[bank], 0, tokens) } : {}),
+      }),
+    );
     const pass = {
       device: this.#device,
       config: this.config,
       weights: this.#weights,
       cache: this.#cache,
-      step: this.#step,
-      buffers: firstRows(this.#buffers, tokens, Math.min(tokens, outputCapacity(this.#device))),
-      ...(adapters ? { adapters: { ...adapters, low: rowView(adapters.low, 0, tokens) } } : {}),
+      workspaces,
+      adapters,
     };
     const plan = this.#device.record(() => forward(pass));
     plans.set(tokens, plan);

@@ -3,21 +3,22 @@
  *
  * Flow: node.ts (platform, device) → loadModel → Model.
  */
+import { bankedDevice } from "../devices/banked.ts";
 import type { FileSystem } from "../files/byte-source.ts";
-import { tensorBytes } from "../files/stored-tensor.ts";
 import { openAdapter } from "../model/adapter.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { loadWeights, type LoadOptions as WeightOptions } from "../model/load.ts";
+import { type Placement, placeModel, weightBytes } from "../model/placement.ts";
 import type { ModelWeights } from "../model/weights.ts";
 import { CriaError } from "../shared/errors.ts";
 import type { Device } from "../tensor/device.ts";
 import { createTokenizer } from "../tokenizer/create-tokenizer.ts";
 import { chatFormat } from "./chat-format/detect.ts";
-import { Engine, type EngineOptions, engineBytes } from "./engine.ts";
+import { Engine, type EngineOptions, engineBytes, workingBytes } from "./engine.ts";
 import { Model } from "./model.ts";
 
-export interface LoadModelOptions extends WeightOptions {
+export interface LoadModelOptions extends Omit<WeightOptions, "placement"> {
   /** A tokenizer file to use instead of the model's own: tokenizer.json, .model, or llama2.c's .bin. */
   readonly tokenizer?: string;
   /** A Jinja chat template, or the name of a built-in one, instead of the model's own. */
@@ -31,6 +32,9 @@ export interface LoadModelOptions extends WeightOptions {
 /** What a platform gives. */
 export interface LoadPlatform {
   readonly files: FileSystem;
+  /** Bytes of the machine's memory, where they are known. */
+  readonly memoryBytes?: number;
+  /** Called once for every bank that the model needs. */
   createDevice(): Device | Promise<Device>;
   /** SHA-256 of files one after the other, in hexadecimal. */
   hashFiles(paths: readonly string[]): Promise<string>;
@@ -63,11 +67,12 @@ export async function loadModel(
         `the tokenizer has ${tokenizer.vocabularySize} tokens, but the model ${config.vocabularySize}`,
       );
     const contextLength = resolveContext(options.contextLength, config.contextLength);
-    const device = await platform.createDevice();
+    const room = { contextLength, sequenceCount: resolveSequences(options.sequences) };
+    let device = await platform.createDevice();
     try {
-      const room = { contextLength, sequenceCount: resolveSequences(options.sequences) };
-      checkMemory(device, config, weights, room);
-      const loaded = await loadWeights(device, config, weights, options);
+      const placement = place(device, config, weights, room, platform.memoryBytes);
+      if (placement.bankCount > 1) device = await withBanks(device, placement.bankCount, platform);
+      const loaded = await loadWeights(device, config, weights, { ...options, placement });
       const name = config.name !== "" ? config.name : platform.files.baseName(path);
       return new Model({
         name,
@@ -87,18 +92,41 @@ export async function loadModel(
   }
 }
 
-/** Says before loading, not after half a minute of it, that a model is too large for the device. */
-function checkMemory(device: Device, config: ModelConfig, weights: ModelWeights, room: EngineOptions): void {
-  const weightBytes = [...weights.values()].reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
-  const needed = weightBytes + engineBytes(device, config, room);
-  const limit = device.memoryLimit ?? Number.POSITIVE_INFINITY;
+/** Of what one memory can hold, this part is left to single ops and to loading; at most so many bytes. */
+const SPARE_PART = 1 / 8;
+const MOST_SPARE = 128 << 20;
+
+/** Says before loading, not after half a minute of it, that a model is too large; else where its parts go. */
+function place(
+  device: Device,
+  config: ModelConfig,
+  weights: ModelWeights,
+  room: EngineOptions,
+  memoryBytes = Number.POSITIVE_INFINITY,
+): Placement {
+  const needed = weightBytes(weights, device) + engineBytes(device, config, room);
   const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1);
-  if (needed > limit)
+  if (needed > memoryBytes)
     throw new CriaError(
       "no-memory",
-      `the model needs ${gigabytes(needed)} GB with ${room.sequenceCount ?? 1} × ${room.contextLength} tokens of context, but the ` +
-        `${device.name} device can hold ${gigabytes(limit)} GB; a shorter context, fewer bits, or the reference device may do`,
+      `the model needs ${gigabytes(needed)} GB with ${room.sequenceCount ?? 1} × ${room.contextLength} tokens of context, but ` +
+        `this machine has ${gigabytes(memoryBytes)} GB; a shorter context or fewer bits may do`,
     );
+  const { layerCache, everyBank } = workingBytes(device, config, room);
+  const spare = Math.min(MOST_SPARE, SPARE_PART * (device.memoryLimit ?? Number.POSITIVE_INFINITY));
+  return placeModel(weights, config.layerCount, { layerCache, everyBank: everyBank + spare }, device);
+}
+
+/** The device and others like it as one. */
+async function withBanks(first: Device, count: number, platform: LoadPlatform): Promise<Device> {
+  const devices = [first];
+  try {
+    while (devices.length < count) devices.push(await platform.createDevice());
+  } catch (error) {
+    for (const device of devices.slice(1)) device.dispose();
+    throw error;
+  }
+  return bankedDevice(devices);
 }
 
 function resolveSequences(asked = 1): number {

@@ -11,10 +11,11 @@
  */
 import type { StoredTensor } from "../files/stored-tensor.ts";
 import { CriaError } from "../shared/errors.ts";
-import type { Device } from "../tensor/device.ts";
+import { banksOf, type Device } from "../tensor/device.ts";
 import type { Step } from "../tensor/step.ts";
 import { denseTensor, type Memory, type Tensor } from "../tensor/tensor.ts";
 import type { ModelConfig } from "./config.ts";
+import { type Placement, singlePlacement } from "./placement.ts";
 
 /** Positions in a page: small enough that sequences waste little, long enough to be read as a stream. */
 export const PAGE_LENGTH = 64;
@@ -74,8 +75,13 @@ export class Cache {
   #root = ROOT;
   readonly #pagesOf = new Map<number, number[]>();
 
-  /** Room for `pageCount` · PAGE_LENGTH tokens, of all sequences together. */
-  constructor(device: Device, config: ModelConfig, pageCount: number) {
+  /** Room for `pageCount` · PAGE_LENGTH tokens, of all sequences together; each layer's in the bank of its weights. */
+  constructor(
+    device: Device,
+    config: ModelConfig,
+    pageCount: number,
+    placement: Placement = singlePlacement(config.layerCount),
+  ) {
     const tokens = pageCount * PAGE_LENGTH;
     const cells = tokens * config.kvHeadCount;
     // One memory a layer: a whole cache of a large model may pass what one memory can hold.
@@ -85,7 +91,7 @@ export class Cache {
     this.#kvHeads = config.kvHeadCount;
     this.#pages = Array.from({ length: pageCount }, () => ({ users: 0, key: undefined, serial: ROOT }));
     this.#empty = Array.from({ length: pageCount }, (_, index) => pageCount - 1 - index);
-    this.#memories = Array.from({ length: config.layerCount }, () => device.allocate(layerBytes));
+    this.#memories = placement.layers.map((bank) => banksOf(device)[bank].allocate(layerBytes));
     this.layers = this.#memories.map((memory) => ({
       keys: denseTensor(memory, 0, cells, config.headLength, "F16"),
       values: denseTensor(memory, layerBytes / 2, cells, config.headLength, "F16"),

@@ -12,8 +12,8 @@
  * Source: Touvron et al. 2023, arXiv 2307.09288, and Meta's reference code.
  */
 import { Arena } from "../tensor/arena.ts";
-import type { Device } from "../tensor/device.ts";
-import type { Step } from "../tensor/step.ts";
+import type { Bank, Device } from "../tensor/device.ts";
+import type { StepTensors } from "../tensor/step.ts";
 import { columnView, rowView, type Tensor } from "../tensor/tensor.ts";
 import { type Cache, type LayerCache, PAGE_LENGTH } from "./cache.ts";
 import type { ModelConfig } from "./config.ts";
@@ -40,11 +40,12 @@ export interface Buffers {
   readonly logits: Tensor;
 }
 
-/** Adapters that answer beside the weights, and room for what their first matrix gives. */
-export interface PassAdapters {
-  readonly list: readonly LoadedAdapter[];
-  /** [T, largest rank] */
-  readonly low: Tensor;
+/** What a step works on in one bank of the device. */
+export interface Workspace {
+  readonly step: StepTensors;
+  readonly buffers: Buffers;
+  /** Room for what the first matrix of an adapter gives, [T, largest rank]; only with adapters. */
+  readonly low?: Tensor;
 }
 
 type BufferShapes = { readonly [Name in keyof Buffers]: readonly [rows: number, columns: number] };
@@ -70,7 +71,9 @@ export function bufferBytes(config: ModelConfig, tokens: number, outputs: number
   return shapes.reduce((sum, [rows, columns]) => sum + Arena.bytesOf(rows, columns), 0);
 }
 
-export function allocateBuffers(arena: Arena, config: ModelConfig, tokens: number, outputs: number): Buffers {
+/** The buffers of a step in one memory. */
+export function allocateBuffers(bank: Bank, config: ModelConfig, tokens: number, outputs: number): Buffers {
+  const arena = new Arena(bank, bufferBytes(config, tokens, outputs));
   const shapes = Object.entries(bufferShapes(config, tokens, outputs));
   return Object.fromEntries(
     shapes.map(([name, [rows, columns]]) => [name, arena.allocate(rows, columns)]),
@@ -92,22 +95,47 @@ export interface Pass {
   readonly config: ModelConfig;
   readonly weights: LlamaWeights;
   readonly cache: Cache;
-  readonly step: Step;
-  readonly buffers: Buffers;
-  readonly adapters?: PassAdapters;
+  /** By bank. */
+  readonly workspaces: readonly Workspace[];
+  readonly adapters: readonly LoadedAdapter[];
 }
 
-/** Runs (or records) one step. The logits of the rows that want them are then in `pass.buffers.logits`. */
+/** A block of the model, and what it works on. */
+interface Block extends Workspace {
+  readonly device: Device;
+  readonly config: ModelConfig;
+  readonly layer: LayerWeights;
+  readonly cache: LayerCache;
+  /** [1, ropeLength / 2] F32, radians per position */
+  readonly frequencies: Tensor;
+  readonly adapters: readonly LoadedAdapter[];
+  readonly index: number;
+}
+
+/** Runs (or records) one step. The logits of the rows that want them are then in the buffers of the head's bank. */
 export function forward(pass: Pass): void {
-  const { device, config, weights, cache, step, buffers } = pass;
-  const { x, outputs, logits } = buffers;
-  device.run("embed", { table: weights.embedding, tokens: step.tokens, y: x, count: step.rowCount });
+  const { device, config, weights, cache, workspaces, adapters } = pass;
+  const { placement } = weights;
+  let bank = 0;
+  const goTo = (next: number): Workspace => {
+    const [from, to] = [workspaces[bank], workspaces[next]];
+    if (next !== bank) device.run("convert", { x: from.buffers.x, y: to.buffers.x });
+    bank = next;
+    return to;
+  };
+  const { step, buffers } = workspaces[bank];
+  device.run("embed", { table: weights.embedding, tokens: step.tokens, y: buffers.x, count: step.rowCount });
   weights.layers.forEach((layer, index) => {
-    attend(pass, layer, cache.layers[index], index);
-    feedForward(pass, layer, index);
+    const place = placement.layers[index];
+    const frequencies = weights.frequencies[place];
+    const block = { device, config, layer, frequencies, adapters, index, cache: cache.layers[index] };
+    attend({ ...block, ...goTo(place) });
+    feedForward({ ...block, ...goTo(place) });
   });
-  const count = step.outputCount;
-  device.run("copy", { x, rows: step.outputRows, y: outputs, count });
+  const last = goTo(placement.head);
+  const { x, outputs, logits } = last.buffers;
+  const count = last.step.outputCount;
+  device.run("copy", { x, rows: last.step.outputRows, y: outputs, count });
   device.run("rmsNorm", {
     x: outputs,
     w: weights.outputNorm,
@@ -119,9 +147,9 @@ export function forward(pass: Pass): void {
 }
 
 /** x = x + output(attention(norm(x))) */
-function attend(pass: Pass, layer: LayerWeights, cache: LayerCache, index: number): void {
-  const { device, config, weights, step, buffers } = pass;
-  const { x, normed, qkv, mixed } = buffers;
+function attend(block: Block): void {
+  const { device, config, layer, cache, frequencies, step, index } = block;
+  const { x, normed, qkv, mixed } = block.buffers;
   const { headLength, kvHeadCount, normEpsilon } = config;
   const { positions, sequences, pages, rowCount: count } = step;
   const keyLength = kvHeadCount * headLength;
@@ -132,11 +160,10 @@ function attend(pass: Pass, layer: LayerWeights, cache: LayerCache, index: numbe
 
   device.run("rmsNorm", { x, w: layer.attentionNorm, y: normed, epsilon: normEpsilon, count });
   project(device, normed, layer.qkv, qkv, count);
-  adapt(pass, `blk.${index}.attn_q`, normed, q);
-  adapt(pass, `blk.${index}.attn_k`, normed, k);
-  adapt(pass, `blk.${index}.attn_v`, normed, v);
-  for (const part of [q, k])
-    device.run("rope", { x: part, positions, frequencies: weights.frequencies, headLength, count });
+  adapt(block, `blk.${index}.attn_q`, normed, q);
+  adapt(block, `blk.${index}.attn_k`, normed, k);
+  adapt(block, `blk.${index}.attn_v`, normed, v);
+  for (const part of [q, k]) device.run("rope", { x: part, positions, frequencies, headLength, count });
   device.run("store", { x: k, cache: cache.keys, ...where, count });
   device.run("store", { x: v, cache: cache.values, ...where, count });
   device.run("attention", {
@@ -151,35 +178,35 @@ function attend(pass: Pass, layer: LayerWeights, cache: LayerCache, index: numbe
     count,
   });
   device.run("matmul", { x: mixed, w: layer.attentionOutput, y: x, residual: x, count });
-  adapt(pass, `blk.${index}.attn_output`, mixed, x);
+  adapt(block, `blk.${index}.attn_output`, mixed, x);
 }
 
 /** x = x + down(silu(gate(norm(x))) · up(norm(x))) */
-function feedForward(pass: Pass, layer: LayerWeights, index: number): void {
-  const { device, config, step, buffers } = pass;
-  const { x, normed, gateUp, activated } = buffers;
+function feedForward(block: Block): void {
+  const { device, config, layer, step, index } = block;
+  const { x, normed, gateUp, activated } = block.buffers;
   const count = step.rowCount;
   const gate = columnView(gateUp, 0, activated.columns);
   const up = columnView(gateUp, activated.columns, activated.columns);
 
   device.run("rmsNorm", { x, w: layer.feedForwardNorm, y: normed, epsilon: config.normEpsilon, count });
   project(device, normed, layer.gateUp, gateUp, count);
-  adapt(pass, `blk.${index}.ffn_gate`, normed, gate);
-  adapt(pass, `blk.${index}.ffn_up`, normed, up);
+  adapt(block, `blk.${index}.ffn_gate`, normed, gate);
+  adapt(block, `blk.${index}.ffn_up`, normed, up);
   device.run("swiglu", { gate, up, y: activated, count });
   device.run("matmul", { x: activated, w: layer.down, y: x, residual: x, count });
-  adapt(pass, `blk.${index}.ffn_down`, activated, x);
+  adapt(block, `blk.${index}.ffn_down`, activated, x);
 }
 
 /** y = y + scale · (x·Aᵀ)·Bᵀ for every adapter of the weight. */
-function adapt({ device, step, adapters }: Pass, weight: string, x: Tensor, y: Tensor): void {
+function adapt({ device, step, adapters, low }: Block, weight: string, x: Tensor, y: Tensor): void {
   const count = step.rowCount;
-  for (const { matrices, scale } of adapters?.list ?? []) {
+  for (const { matrices, scale } of adapters) {
     const pair = matrices.get(`${weight}.weight`);
-    if (!pair || !adapters) continue;
-    const low = columnView(adapters.low, 0, pair.a.rows);
-    device.run("matmul", { x, w: pair.a, y: low, count });
-    device.run("matmul", { x: low, w: pair.b, y, residual: y, scale, count });
+    if (!pair || !low) continue;
+    const between = columnView(low, 0, pair.a.rows);
+    device.run("matmul", { x, w: pair.a, y: between, count });
+    device.run("matmul", { x: between, w: pair.b, y, residual: y, scale, count });
   }
 }
 

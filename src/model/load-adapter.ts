@@ -3,9 +3,10 @@
  *
  * Flow: adapter.ts (contents) → loadAdapter → llama.ts (products beside the weights).
  */
-import type { Device } from "../tensor/device.ts";
+import { banksOf, type Device } from "../tensor/device.ts";
 import { denseTensor, type Memory, type Tensor } from "../tensor/tensor.ts";
 import type { AdapterContents } from "./adapter.ts";
+import type { Placement } from "./placement.ts";
 
 /** The two matrices beside a weight. */
 export interface AdapterTensors {
@@ -26,9 +27,14 @@ export interface LoadedAdapter {
   dispose(): void;
 }
 
-/** @throws {CriaError} "no-memory" when the device cannot hold it; what was allocated is freed. */
+/**
+ * Each pair of matrices goes to the bank of its weight.
+ *
+ * @throws {CriaError} "no-memory" when the device cannot hold it; what was allocated is freed.
+ */
 export async function loadAdapter(
   device: Device,
+  placement: Placement,
   adapter: AdapterContents,
   scale = 1,
 ): Promise<LoadedAdapter> {
@@ -36,17 +42,19 @@ export async function loadAdapter(
   const dispose = (): void => {
     for (const memory of memories.splice(0)) device.free(memory);
   };
-  const put = async (values: Float32Array, rows: number): Promise<Tensor> => {
+  const put = async (name: string, values: Float32Array, rows: number): Promise<Tensor> => {
     const columns = values.length / rows;
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     const readRows = async (first: number, count: number): Promise<Uint8Array> =>
       bytes.slice(4 * first * columns, 4 * (first + count) * columns);
-    if (device.loadWeight) {
-      const tensor = await device.loadWeight([{ format: "F32", rows, columns, readRows }]);
+    const layer = Number(/^blk\.(\d+)\./.exec(name)?.[1]);
+    const bank = banksOf(device)[placement.layers[layer] ?? 0];
+    if (bank.loadWeight) {
+      const tensor = await bank.loadWeight([{ format: "F32", rows, columns, readRows }]);
       memories.push(tensor.memory);
       return tensor;
     }
-    const memory = device.allocate(bytes.length);
+    const memory = bank.allocate(bytes.length);
     memories.push(memory);
     device.write(memory, bytes);
     return denseTensor(memory, 0, rows, columns, "F32");
@@ -56,7 +64,7 @@ export async function loadAdapter(
     let largest = 1;
     let factor = 1;
     for (const [name, { a, b, rank }] of adapter.matrices) {
-      matrices.set(name, { a: await put(a, rank), b: await put(b, b.length / rank) });
+      matrices.set(name, { a: await put(name, a, rank), b: await put(name, b, b.length / rank) });
       largest = Math.max(largest, rank);
       factor = adapter.alpha / rank;
     }

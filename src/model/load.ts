@@ -10,11 +10,12 @@ import { rowPieces } from "../files/row-pieces.ts";
 import type { StoredTensor } from "../files/stored-tensor.ts";
 import { tensorBytes } from "../files/stored-tensor.ts";
 import { throwIfAborted } from "../shared/errors.ts";
-import type { Device } from "../tensor/device.ts";
+import { type Bank, banksOf, type Device } from "../tensor/device.ts";
 import { rowBytes } from "../tensor/format.ts";
 import { denseTensor, type Memory, type Tensor } from "../tensor/tensor.ts";
 import { dequantizeRow } from "../tensor/unpack.ts";
 import type { ModelConfig } from "./config.ts";
+import { type Placement, singlePlacement } from "./placement.ts";
 import { ropeFrequencies } from "./rope-frequencies.ts";
 import type { ModelWeights } from "./weights.ts";
 
@@ -43,8 +44,10 @@ export interface LlamaWeights {
   readonly outputNorm: Tensor;
   /** [vocabulary, width]; the embedding itself when tied */
   readonly head: Tensor;
-  /** [1, ropeLength / 2] F32, radians per position */
-  readonly frequencies: Tensor;
+  /** [1, ropeLength / 2] F32, radians per position; the same in every bank */
+  readonly frequencies: readonly Tensor[];
+  /** Which banks of the device hold the layers and the head. */
+  readonly placement: Placement;
   dispose(): void;
 }
 
@@ -56,6 +59,8 @@ export interface LoadProgress {
 export interface LoadOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: LoadProgress) => void;
+  /** For a device of several banks. Default: everything in the first. */
+  readonly placement?: Placement;
 }
 
 /** Reads every weight once, in file format, into the device. What was loaded is freed again when it fails. */
@@ -66,18 +71,30 @@ export async function loadWeights(
   options: LoadOptions = {},
 ): Promise<LlamaWeights> {
   const loader = new Loader(device, weights, options);
+  const placement = options.placement ?? singlePlacement(config.layerCount);
   try {
     const embedding = await loader.matrix(["token_embd.weight"]);
     const layers: LayerWeights[] = [];
-    for (let index = 0; index < config.layerCount; index++)
+    for (const [index, bank] of placement.layers.entries()) {
+      loader.useBank(bank);
       layers.push(await loadLayer(loader, `blk.${index}.`));
+    }
+    loader.useBank(placement.head);
+    const outputNorm = await loader.vector("output_norm.weight");
+    const head = weights.has("output.weight") ? await loader.matrix(["output.weight"]) : embedding;
     const factors = weights.get("rope_freqs.weight");
+    const values = ropeFrequencies(config, factors && (await readFloats(factors)));
+    const frequencies = Array.from({ length: placement.bankCount }, (_, bank) => {
+      loader.useBank(bank);
+      return loader.floats(values);
+    });
     return {
       embedding,
       layers,
-      outputNorm: await loader.vector("output_norm.weight"),
-      head: weights.has("output.weight") ? await loader.matrix(["output.weight"]) : embedding,
-      frequencies: loader.floats(ropeFrequencies(config, factors && (await readFloats(factors)))),
+      outputNorm,
+      head,
+      frequencies,
+      placement,
       dispose: () => loader.dispose(),
     };
   } catch (error) {
@@ -103,13 +120,20 @@ class Loader {
   readonly #options: LoadOptions;
   readonly #memories: Memory[] = [];
   readonly #totalBytes: number;
+  #bank: Bank;
   #loadedBytes = 0;
 
   constructor(device: Device, weights: ModelWeights, options: LoadOptions) {
     this.#device = device;
+    this.#bank = banksOf(device)[0];
     this.#weights = weights;
     this.#options = options;
     this.#totalBytes = [...weights.values()].reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+  }
+
+  /** What is loaded from now on goes there. */
+  useBank(bank: number): void {
+    this.#bank = banksOf(this.#device)[bank];
   }
 
   /** The named matrices as one tensor when their formats agree, else as one each. */
@@ -124,8 +148,8 @@ class Loader {
   /** The named matrices, of one format and width, below each other. */
   async matrix(names: readonly string[]): Promise<Tensor> {
     const parts = names.map((name) => this.#watched(this.#stored(name)));
-    const tensor = this.#device.loadWeight
-      ? await this.#device.loadWeight(parts)
+    const tensor = this.#bank.loadWeight
+      ? await this.#bank.loadWeight(parts)
       : await this.#copyRows(parts, parts[0].format);
     this.#memories.push(tensor.memory);
     return tensor;
@@ -137,7 +161,7 @@ class Loader {
   }
 
   floats(values: Float32Array): Tensor {
-    const memory = this.#device.allocate(values.byteLength);
+    const memory = this.#bank.allocate(values.byteLength);
     this.#memories.push(memory);
     this.#device.write(memory, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
     return denseTensor(memory, 0, 1, values.length, "F32");
@@ -175,7 +199,7 @@ class Loader {
     const columns = parts[0].columns;
     const bytesPerRow = rowBytes(format, columns);
     const rowCount = parts.reduce((sum, part) => sum + part.rows, 0);
-    const memory = this.#device.allocate(rowCount * bytesPerRow);
+    const memory = this.#bank.allocate(rowCount * bytesPerRow);
     let byteOffset = 0;
     for (const part of parts) {
       for await (const piece of rowPieces(part)) {

@@ -3,7 +3,7 @@
  * are dropped together by going back to a mark.
  */
 import { CriaError } from "../shared/errors.ts";
-import type { Device } from "./device.ts";
+import type { Bank } from "./device.ts";
 import { rowBytes, type TensorFormat } from "./format.ts";
 import { denseTensor, type Memory, type Tensor } from "./tensor.ts";
 
@@ -11,14 +11,14 @@ import { denseTensor, type Memory, type Tensor } from "./tensor.ts";
 const ALIGNMENT = 256;
 
 export class Arena {
-  readonly #device: Device;
+  readonly #bank: Bank;
   readonly #memory: Memory;
   #used = 0;
   #peak = 0;
 
-  constructor(device: Device, byteLength: number) {
-    this.#device = device;
-    this.#memory = device.allocate(byteLength);
+  constructor(bank: Bank, byteLength: number) {
+    this.#bank = bank;
+    this.#memory = bank.allocate(byteLength);
   }
 
   /** Bytes that a tensor takes in an arena, with its alignment. */
@@ -56,6 +56,6 @@ export class Arena {
   }
 
   dispose(): void {
-    this.#device.free(this.#memory);
+    this.#bank.free(this.#memory);
   }
 }

@@ -23,23 +23,34 @@ export interface Plan {
   readonly callCount: number;
 }
 
-/** Runs op calls in the order given; `read` waits for every earlier call. */
-export interface Device {
-  readonly name: "reference" | "wasm" | "webgpu";
-  /** Rows of one prefill step that suit this device: more would not be faster, or would delay an abort too long. */
-  readonly prefillRows: number;
+/** Where memories are. The tensors of one op lie in one bank. */
+export interface Bank {
   /** Bytes that all memories together can have, where there is such a limit. */
   readonly memoryLimit?: number;
   /** Zeroed bytes. */
   allocate(byteLength: number): Memory;
   free(memory: Memory): void;
-  write(memory: Memory, bytes: Uint8Array, byteOffset?: number): void;
   /**
    * Puts weights of equal format and columns below each other, in an order of bytes of the device's own. The tensor is
    * good for the ops that take weights (`w` of matmul, `table` of embed, `x` of convert) and is freed by its memory.
    * A device without this method takes weights by `write`, in the file's order.
    */
   loadWeight?(parts: readonly WeightPart[]): Promise<Tensor>;
+  /** Bytes that `loadWeight` takes for a matrix; without it as many as the file. */
+  weightBytes?(format: TensorFormat, rows: number, columns: number): number;
+}
+
+/** Runs op calls in the order given; `read` waits for every earlier call. */
+export interface Device extends Bank {
+  readonly name: "reference" | "wasm" | "webgpu";
+  /** Rows of one prefill step that suit this device: more would not be faster, or would delay an abort too long. */
+  readonly prefillRows: number;
+  /**
+   * The parts of a device that has several (devices/banked.ts). `allocate` of the device itself uses the first; its other
+   * methods take memories of all. The op convert also goes from one bank to another.
+   */
+  readonly banks?: readonly Bank[];
+  write(memory: Memory, bytes: Uint8Array, byteOffset?: number): void;
   /**
    * A copy of the bytes, after all earlier calls; lets other work of this thread run meanwhile. `into` may be used for it,
    * so that reading for every token leaves no garbage.
@@ -57,6 +68,11 @@ export interface Device {
   /** Runs a recorded plan as one submission. */
   replay(plan: Plan): void;
   dispose(): void;
+}
+
+/** The banks of a device; most have one. */
+export function banksOf(device: Device): readonly Bank[] {
+  return device.banks ?? [device];
 }
 
 /** Eager, record and replay in terms of two functions: what a device makes of a call, and how it executes a list. */

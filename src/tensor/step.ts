@@ -13,7 +13,7 @@
  *
  * Flow: generate/engine.ts writes it before each replay → embed, rope, store, attention, copy read it.
  */
-import type { Device } from "./device.ts";
+import { type Bank, banksOf, type Device } from "./device.ts";
 import { denseTensor, type Memory, rowView, type Tensor } from "./tensor.ts";
 
 /** Sizes that are fixed when plans are recorded. */
@@ -39,8 +39,9 @@ export interface StepRow {
 /** Words before the lists: row count, output count, two unused. */
 const HEADER_WORDS = 4;
 
-export class Step {
-  readonly shape: StepShape;
+/** A step's words in one bank. */
+export interface StepTensors {
+  readonly memory: Memory;
   /** [1, 1] I32: how many rows of a [tokens, …] tensor are in use. */
   readonly rowCount: Tensor;
   /** [1, 1] I32: how many rows of an [outputs, …] tensor are in use. */
@@ -53,8 +54,13 @@ export class Step {
   readonly outputRows: Tensor;
   /** [sequenceCapacity, pagesPerSequence] I32: page of the cache. */
   readonly pages: Tensor;
+}
+
+export class Step {
+  readonly shape: StepShape;
+  /** The same words in every bank of the device. */
+  readonly banks: readonly StepTensors[];
   readonly #device: Device;
-  readonly #memory: Memory;
   readonly #words: Int32Array;
 
   constructor(device: Device, shape: StepShape) {
@@ -62,23 +68,14 @@ export class Step {
     this.shape = shape;
     this.#device = device;
     this.#words = new Int32Array(HEADER_WORDS + 4 * rowCapacity + sequenceCapacity * pagesPerSequence);
-    this.#memory = device.allocate(this.#words.byteLength);
-    const list = (word: number, columns: number) => denseTensor(this.#memory, 4 * word, 1, columns, "I32");
-    this.rowCount = list(0, 1);
-    this.outputCount = list(1, 1);
-    this.tokens = list(HEADER_WORDS, rowCapacity);
-    this.positions = list(HEADER_WORDS + rowCapacity, rowCapacity);
-    this.sequences = list(HEADER_WORDS + 2 * rowCapacity, rowCapacity);
-    this.outputRows = list(HEADER_WORDS + 3 * rowCapacity, rowCapacity);
-    const pagesWord = HEADER_WORDS + 4 * rowCapacity;
-    this.pages = denseTensor(this.#memory, 4 * pagesWord, sequenceCapacity, pagesPerSequence, "I32");
+    this.banks = banksOf(device).map((bank) => stepTensors(bank, shape));
   }
 
   /** Tells the device which pages of the cache a sequence uses, in order of position. */
   setPages(sequence: number, pages: readonly number[]): void {
-    const { byteOffset } = rowView(this.pages, sequence, 1);
+    const { byteOffset } = rowView(this.banks[0].pages, sequence, 1);
     this.#words.set(pages, byteOffset / 4);
-    this.#device.write(this.#memory, bytesOf(Int32Array.from(pages)), byteOffset);
+    this.#write(Int32Array.from(pages), byteOffset);
   }
 
   /** Sets the rows of the next replay. Rows of one sequence come in order of position. */
@@ -94,14 +91,32 @@ export class Step {
     });
     words[0] = rows.length;
     words[1] = outputCount;
-    this.#device.write(this.#memory, bytesOf(words.subarray(0, HEADER_WORDS + 4 * rowCapacity)), 0);
+    this.#write(words.subarray(0, HEADER_WORDS + 4 * rowCapacity), 0);
   }
 
   dispose(): void {
-    this.#device.free(this.#memory);
+    for (const { memory } of this.banks) this.#device.free(memory);
+  }
+
+  #write(words: Int32Array, byteOffset: number): void {
+    const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+    for (const { memory } of this.banks) this.#device.write(memory, bytes, byteOffset);
   }
 }
 
-function bytesOf(words: Int32Array): Uint8Array {
-  return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+function stepTensors(bank: Bank, shape: StepShape): StepTensors {
+  const { rowCapacity, sequenceCapacity, pagesPerSequence } = shape;
+  const pagesWord = HEADER_WORDS + 4 * rowCapacity;
+  const memory = bank.allocate(4 * (pagesWord + sequenceCapacity * pagesPerSequence));
+  const list = (word: number, columns: number) => denseTensor(memory, 4 * word, 1, columns, "I32");
+  return {
+    memory,
+    rowCount: list(0, 1),
+    outputCount: list(1, 1),
+    tokens: list(HEADER_WORDS, rowCapacity),
+    positions: list(HEADER_WORDS + rowCapacity, rowCapacity),
+    sequences: list(HEADER_WORDS + 2 * rowCapacity, rowCapacity),
+    outputRows: list(HEADER_WORDS + 3 * rowCapacity, rowCapacity),
+    pages: denseTensor(memory, 4 * pagesWord, sequenceCapacity, pagesPerSequence, "I32"),
+  };
 }

@@ -85,7 +85,7 @@ export function frozenModel(base: LlamaWeights): TrainingModel {
     })),
     outputNorm: frozen(base.outputNorm),
     head: frozen(base.head),
-    frequencies: base.frequencies,
+    frequencies: base.frequencies[0],
   };
 }
 

@@ -62,6 +62,10 @@ const distance = (a: readonly number[], b: readonly number[]) =>
 it.each([
   ["reference", createReferenceDevice],
   ["wasm", () => createWasmDevice({ startThread, threadCount: 2 })],
+  [
+    "wasm in several memories",
+    () => createWasmDevice({ startThread, threadCount: 2, memoryLimit: 800 << 10 }),
+  ],
 ] as readonly [string, () => Device | Promise<Device>][])(
   "%s: equals merged weights, and can be swapped",
   async (_, createDevice) => {

@@ -24,6 +24,11 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 const devices: readonly [string, () => Device | Promise<Device>][] = [
   ["reference", createReferenceDevice],
   ["wasm with 2 threads", () => createWasmDevice({ startThread, threadCount: 2 })],
+  // So little that the model's layers and its head lie in different ones.
+  [
+    "wasm in several memories",
+    () => createWasmDevice({ startThread, threadCount: 2, memoryLimit: 800 << 10 }),
+  ],
 ];
 
 function open(createDevice: () => Device | Promise<Device>, sequences: number): Promise<Model> {

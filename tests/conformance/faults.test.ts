@@ -6,7 +6,10 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createWasmDevice } from "../../src/devices/wasm/device.ts";
+import { loadModel } from "../../src/generate/load-model.ts";
 import { load } from "../../src/node.ts";
+import { nodeFiles } from "../../src/platform/node/file-system.ts";
+import { hashFiles } from "../../src/platform/node/hash.ts";
 import { writeTinyModel } from "../tiny-model.ts";
 
 let folder = "";
@@ -69,6 +72,11 @@ describe("a model on the CPU device", () => {
 
   it("that does not fit the memory is refused before it is loaded, with what would help", async () => {
     await expect(load(path, { device: "wasm", sequences: 257 })).rejects.toMatchObject({ code: "bad-input" });
+    const platform = { files: nodeFiles, createDevice: createWasmDevice, hashFiles, memoryBytes: 100_000 };
+    await expect(loadModel(path, platform)).rejects.toMatchObject({
+      code: "no-memory",
+      message: expect.stringContaining("this machine has 0.0 GB"),
+    });
     const device = await createWasmDevice();
     const limit = device.memoryLimit as number;
     expect(() => device.allocate(limit + 65_536)).toThrow(expect.objectContaining({ code: "no-memory" }));

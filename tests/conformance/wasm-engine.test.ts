@@ -1,20 +1,27 @@
 /** A whole model on the CPU device: the same bits in steps of any size and with any number of threads. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { bankedDevice } from "../../src/devices/banked.ts";
 import { createReferenceDevice } from "../../src/devices/reference/device.ts";
 import { createWasmDevice, type WasmDeviceOptions } from "../../src/devices/wasm/device.ts";
 import type { Thread } from "../../src/devices/wasm/threads.ts";
 import { Engine, type Sequence } from "../../src/generate/engine.ts";
 import { loadWeights } from "../../src/model/load.ts";
+import { type Placement, singlePlacement } from "../../src/model/placement.ts";
 import { modelWeights } from "../../src/model/weights.ts";
 import { startThread } from "../../src/platform/node/threads.ts";
 import type { Device } from "../../src/tensor/device.ts";
+import { denseTensor, type Tensor } from "../../src/tensor/tensor.ts";
 import { matricesFile, naiveLogits, randomMatrices, smallConfig } from "../random-model.ts";
 
 const matrices = randomMatrices(smallConfig, 11, false);
 const ids = Array.from({ length: 70 }, (_, i) => (i * 29 + 7) % smallConfig.vocabularySize);
 
-async function openEngine(device: Device): Promise<Engine> {
-  const weights = await loadWeights(device, smallConfig, modelWeights(matricesFile(matrices), smallConfig));
+async function openEngine(
+  device: Device,
+  placement: Placement = singlePlacement(smallConfig.layerCount),
+): Promise<Engine> {
+  const file = modelWeights(matricesFile(matrices), smallConfig);
+  const weights = await loadWeights(device, smallConfig, file, { placement });
   return new Engine(device, smallConfig, weights, { contextLength: 160, sequenceCount: 2 });
 }
 
@@ -69,6 +76,61 @@ describe.each(settings)("on %s", (_, options) => {
       first += length;
     }
     expect(rows).toEqual(expected);
+  });
+});
+
+describe("in several memories", () => {
+  const placements: readonly [string, Placement][] = [
+    ["a layer each, and the head with the second", { bankCount: 2, layers: [0, 1], head: 1 }],
+    ["every part in another", { bankCount: 4, layers: [1, 2], head: 3 }],
+    ["back to the first for the head", { bankCount: 3, layers: [1, 2], head: 0 }],
+  ];
+
+  it.each(placements)("gives the same bits: %s", async (_, placement) => {
+    const devices = Array.from({ length: placement.bankCount }, () =>
+      createWasmDevice({ startThread, threadCount: 2, smallWork: 0 }),
+    );
+    const engine = await openEngine(bankedDevice(await Promise.all(devices)), placement);
+    const sequence = engine.createSequence();
+    const rows = await allLogits(sequence, ids.slice(0, 1));
+    rows.push(...(await allLogits(sequence, ids.slice(1))));
+    expect(rows).toEqual(expected);
+    engine.dispose();
+  });
+
+  it("fails for good when a worker of any of them dies", async () => {
+    const threads: Thread[] = [];
+    const dying = await createWasmDevice({
+      startThread: () => {
+        const thread = startThread();
+        threads.push(thread);
+        return thread;
+      },
+    });
+    const device = bankedDevice([await createWasmDevice({ startThread }), dying]);
+    const engine = await openEngine(device, { bankCount: 2, layers: [0, 1], head: 0 });
+    const sequence = engine.createSequence();
+    await sequence.append(ids.slice(0, 3), "none");
+    void threads[0].terminate();
+    await expect(sequence.append(ids.slice(3), "last")).rejects.toMatchObject({ code: "device-lost" });
+    await expect(sequence.append(ids.slice(3), "last")).rejects.toMatchObject({ code: "device-lost" });
+    engine.dispose();
+    await expect(sequence.append(ids.slice(3), "last")).rejects.toMatchObject({ code: "disposed" });
+  });
+
+  it("takes no op whose tensors lie in two of them", async () => {
+    const device = bankedDevice([await createWasmDevice(), await createWasmDevice()]);
+    const [x, y] = (device.banks ?? []).map(
+      (bank): Tensor => denseTensor(bank.allocate(64), 0, 1, 16, "F32"),
+    );
+    const count = denseTensor(device.allocate(4), 0, 1, 1, "I32");
+    expect(() => device.run("swiglu", { gate: x, up: x, y, count })).toThrow(
+      expect.objectContaining({ code: "bad-input" }),
+    );
+    device.run("fill", { y: x, value: 3 });
+    device.run("convert", { x, y });
+    expect([...new Float32Array((await device.read(y.memory)).buffer)]).toEqual(new Array(16).fill(3));
+    device.dispose();
   });
 });
 

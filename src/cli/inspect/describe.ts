@@ -13,6 +13,7 @@ import { Cache } from "../../model/cache.ts";
 import { openTensorFile } from "../../model/checkpoint.ts";
 import { findChatTemplate, findVocabulary } from "../../model/companions.ts";
 import { type ModelConfig, readConfig } from "../../model/config.ts";
+import { weightBytes } from "../../model/placement.ts";
 import { type ModelWeights, modelWeights } from "../../model/weights.ts";
 import { CriaError } from "../../shared/errors.ts";
 import type { Device } from "../../tensor/device.ts";
@@ -182,10 +183,10 @@ async function describeMemory(
     asked === undefined ? Math.min(config.contextLength, DEFAULT_CONTEXT) : asked || config.contextLength;
   const device = await usualDevice();
   const engine = engineBytes(device, config, { contextLength });
+  const held = weightBytes(weights, device);
   device.dispose();
   const cache = Cache.bytesOf(config, contextLength);
-  const weightBytes = [...weights.values()].reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
-  return { contextLength, weights: weightBytes, cache, buffers: engine - cache, total: weightBytes + engine };
+  return { contextLength, weights: held, cache, buffers: engine - cache, total: held + engine };
 }
 
 /** The device that would run the model, on which the size of its buffers depends. */

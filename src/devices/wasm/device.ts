@@ -6,8 +6,9 @@
 import type { OpArgs, OpName } from "../../ops/index.ts";
 import { CriaError } from "../../shared/errors.ts";
 import type { Device, Plan, WeightPart } from "../../tensor/device.ts";
-import { rowBytes } from "../../tensor/format.ts";
+import { rowBytes, type TensorFormat } from "../../tensor/format.ts";
 import type { Memory, Tensor } from "../../tensor/tensor.ts";
+import { WorkQueue } from "../work-queue.ts";
 import { chooseBinary, instantiate, type Kernels } from "./binary.ts";
 import { CONTROL_BYTES } from "./handshake.ts";
 import { Heap, MEMORY_LIMIT } from "./heap.ts";
@@ -16,7 +17,6 @@ import { type Call, interleavedBytes, lower, type Place, planBytes, writePlan } 
 import { MemorySpace, type Space } from "./space.ts";
 import { callerThread, type StartThread, type Threads, workerThreads } from "./threads.ts";
 import { fastestMode } from "./timing.ts";
-import { WorkQueue } from "./work-queue.ts";
 import { WorkerSpace } from "./worker-space.ts";
 
 export interface WasmDeviceOptions {
@@ -35,6 +35,8 @@ export interface WasmDeviceOptions {
   readonly shared?: boolean;
   /** How integer products are summed (kernels/codes.ts). Default: the fastest here, found by timing. */
   readonly mode?: number;
+  /** Bytes that it may hold. Default, and most: 4 GiB, what one WebAssembly memory can have. */
+  readonly memoryLimit?: number;
 }
 
 /** Rows of one prefill step: more make the product a few percent faster, and an abort later. */
@@ -84,18 +86,19 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
   const { module, modes } = await chooseBinary(options.relaxedSimd ?? true, shared);
   await endings;
   const space = new MemorySpace(shared);
-  const heap = new Heap(space);
+  const memoryLimit = Math.min(options.memoryLimit ?? MEMORY_LIMIT, MEMORY_LIMIT);
+  const heap = new Heap(space, memoryLimit);
   const control = heap.allocate(CONTROL_BYTES);
   const kernels = instantiate(module, space.memory);
   const mode = options.mode ?? fastestMode({ kernels, space, heap, control }, modes);
   if (!modes.includes(mode))
     throw new CriaError("unsupported", `this processor cannot sum products in way ${mode}`);
   const { startThread, threadCount = 1, smallWork = 2_000_000 } = options;
-  const parts = { kernels, mode, smallWork };
+  const parts = { kernels, mode, smallWork, memoryLimit };
   if (startThread && !shared) {
     // The memory above served to choose the way; the worker makes its own.
     const owner = new WorkerSpace(startThread, module);
-    const ownHeap = new Heap(owner);
+    const ownHeap = new Heap(owner, memoryLimit);
     const worker = owner.threads(ownHeap.allocate(CONTROL_BYTES));
     return new WasmDevice({ ...parts, space: owner, heap: ownHeap, threads: worker });
   }
@@ -118,12 +121,13 @@ interface Parts {
   readonly mode: number;
   readonly threads: Threads;
   readonly smallWork: number;
+  readonly memoryLimit: number;
 }
 
 class WasmDevice implements Device {
   readonly name = "wasm";
   readonly prefillRows: number = PREFILL_ROWS;
-  readonly memoryLimit: number = MEMORY_LIMIT;
+  readonly memoryLimit: number;
   readonly #space: Space;
   readonly #heap: Heap;
   readonly #kernels: Kernels;
@@ -140,7 +144,8 @@ class WasmDevice implements Device {
   #disposed = false;
   #turnAt = 0;
 
-  constructor({ space, heap, kernels, mode, threads, smallWork }: Parts) {
+  constructor({ space, heap, kernels, mode, threads, smallWork, memoryLimit }: Parts) {
+    this.memoryLimit = memoryLimit;
     this.#smallWork = smallWork;
     this.#space = space;
     this.#heap = heap;
@@ -206,6 +211,10 @@ class WasmDevice implements Device {
       () => {},
     );
     return loading;
+  }
+
+  weightBytes(format: TensorFormat, rows: number, columns: number): number {
+    return interleavedBytes(this.#kernels, format, rows, columns);
   }
 
   #loadWeight(parts: readonly WeightPart[]): Promise<Tensor> {

@@ -7,10 +7,8 @@ import { PAGE, type Space } from "./space.ts";
 
 /** Tensors start at multiples of this: a cache line. */
 const ALIGNMENT = 64;
-/** What 32-bit addresses reach. */
-const PAGES_MAXIMUM = 65536;
-/** Bytes that one WebAssembly memory can have. */
-export const MEMORY_LIMIT: number = PAGES_MAXIMUM * PAGE;
+/** Bytes that one WebAssembly memory can have: what 32-bit addresses reach. */
+export const MEMORY_LIMIT: number = 65536 * PAGE;
 
 /** What a heap asks of a space. */
 type Grown = Pick<Space, "byteLength" | "grow" | "clear">;
@@ -27,9 +25,12 @@ export class Heap {
   #end: number;
   /** Beyond this nothing was ever allocated from pages that came as zeros. */
   #used: number;
+  readonly #limit: number;
 
-  constructor(space: Grown) {
+  /** @param limit bytes up to which it grows. */
+  constructor(space: Grown, limit: number = MEMORY_LIMIT) {
     this.#space = space;
+    this.#limit = Math.min(limit, MEMORY_LIMIT);
     this.#end = space.byteLength;
     this.#used = this.#end;
     if (this.#end > PAGE) this.#gaps.push({ start: PAGE, end: this.#end });
@@ -63,14 +64,14 @@ export class Heap {
     const reusable = last?.end === this.#end ? last.end - last.start : 0;
     const pages = Math.ceil((size - reusable) / PAGE);
     try {
-      if (this.#end + pages * PAGE > MEMORY_LIMIT) throw new RangeError("beyond 32-bit addresses");
+      if (this.#end + pages * PAGE > this.#limit) throw new RangeError("beyond the limit");
       this.#space.grow(pages);
     } catch (cause) {
       const held = Math.round(this.#end / 2 ** 20);
       const wanted = Math.ceil(size / 2 ** 20);
       throw new CriaError(
         "no-memory",
-        `the CPU device holds ${held} MiB and cannot get ${wanted} MiB more; one WebAssembly memory has 4096 MiB at most`,
+        `the CPU device holds ${held} MiB and cannot get ${wanted} MiB more; its memory has ${Math.floor(this.#limit / 2 ** 20)} MiB at most`,
         { cause },
       );
     }
