@@ -12,8 +12,51 @@ import { gzipSync } from "node:zlib";
 const SOURCES = new URL("../src/devices/wasm/kernels/", import.meta.url);
 const TARGET = new URL("../src/devices/wasm/kernels.generated.ts", import.meta.url);
 
+/**
+ * What Binaryen does, in this order. Its usual levels also bring code into a form where each variable is written once, and
+ * then move a sum's whole chain to where the sum is used: one token after the other, with what the others need in memory,
+ * because the engines keep the order that they are given. Here a variable that is written again holds things in place.
+ */
+const PASSES: readonly string[] = [
+  ...["duplicate-function-elimination", "remove-unused-module-elements", "precompute-propagate"],
+  ...[
+    "optimize-instructions",
+    "dce",
+    "remove-unused-brs",
+    "remove-unused-names",
+    "merge-blocks",
+    "pick-load-signs",
+  ],
+  ...["simplify-locals-notee-nostructure", "vacuum", "local-cse", "reorder-locals", "coalesce-locals"],
+  ...["simplify-locals", "coalesce-locals", "reorder-locals", "vacuum", "rse", "vacuum"],
+  ...[
+    "remove-unused-brs",
+    "remove-unused-names",
+    "merge-blocks",
+    "optimize-instructions",
+    "vacuum",
+    "code-folding",
+  ],
+  ...[
+    "duplicate-function-elimination",
+    "memory-packing",
+    "remove-unused-module-elements",
+    "reorder-functions",
+  ],
+];
+
 const FLAGS: readonly string[] = [
-  ...["-O3", "--noAssert", "--runtime", "stub", "--use", "abort="],
+  ...[
+    "--optimizeLevel",
+    "0",
+    "--runPasses",
+    PASSES.join(","),
+    "--noAssert",
+    "--runtime",
+    "stub",
+    "--use",
+    "abort=",
+  ],
   ...["--importMemory", "--sharedMemory", "--initialMemory", "1", "--maximumMemory", "65536"],
   // Inner functions pass vectors; none that JavaScript calls does.
   ...["--disableWarning", "112"],

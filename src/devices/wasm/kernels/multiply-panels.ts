@@ -13,7 +13,7 @@ import { multiplyWideTile, unpackWidePanel, WIDE_BLOCK_BYTES } from "./multiply-
 import { addTile, TILE } from "./panel-tile";
 import { panelBlockBytes, unpackPanel } from "./panels";
 import { putGroup } from "./put";
-import { RECORD_BYTES, RECORD_SCALE, RECORD_SUMS } from "./quantize-activations";
+import { RECORD_BYTES, RECORD_SCALE, RECORD_SECOND_SUM, RECORD_SUM } from "./quantize-activations";
 
 /** Tokens at a time: with 2,048 columns their activations take 48 KiB. */
 const TILE_TOKENS = 16;
@@ -129,6 +129,7 @@ function tileOf(
 ): void {
   const blocks = integer(call, 6) >> 5;
   const stride = address(call, 2);
+  const pairOnes = i16x8.shr_u(v128.load32_splat(call + 4 * 14), 8);
   let records = address(call, 1) + <usize>token * stride;
   const tilesEnd = sums + (<usize>(tokens & -TILE) << 5);
   const sumsEnd = sums + (<usize>tokens << 5);
@@ -136,14 +137,14 @@ function tileOf(
     let record = records;
     let sum = sums;
     for (; sum < tilesEnd; sum += 32 * TILE) {
-      addTile(mode, tilesFit, shortGroups, offsets, panel, record, stride, sum);
+      addTile(mode, tilesFit, shortGroups, offsets, panel, record, stride, sum, pairOnes);
       record += TILE * stride;
     }
     for (; sum < sumsEnd; sum += 32) {
       let lower = v128.load(sum);
       let upper = v128.load(sum, 16);
-      const scale = v128.load32_splat(record + RECORD_SCALE);
-      const start = offsets ? i32x4.splat(0) : v128.load32_splat(record + RECORD_SUMS);
+      const scale = v128.load32_splat(record, RECORD_SCALE);
+      const start = offsets ? i32x4.splat(0) : v128.load32_splat(record, RECORD_SUM);
       let a = dotPanel(mode, pairsFit, panel, record, start);
       let b = dotPanel(mode, pairsFit, panel + 16, record, start);
       let scales = panel + BLOCK_QUANTS;
@@ -151,7 +152,7 @@ function tileOf(
         lower = f32x4.add(lower, f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(v128.load(scales), scale)));
         upper = f32x4.add(upper, f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(v128.load(scales, 16), scale)));
         scales += 32;
-        a = offsets ? i32x4.splat(0) : v128.load32_splat(record + RECORD_SUMS + 4);
+        a = offsets ? i32x4.splat(0) : v128.load32_splat(record, RECORD_SECOND_SUM);
         b = a;
       }
       a = dotPanel(mode, pairsFit, panel + 128, record + 16, a);
@@ -159,11 +160,11 @@ function tileOf(
       lower = f32x4.add(lower, f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(v128.load(scales), scale)));
       upper = f32x4.add(upper, f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(v128.load(scales, 16), scale)));
       if (offsets) {
-        const total = v128.load32_splat(record + RECORD_SUMS);
+        const total = v128.load32_splat(record, RECORD_SUM);
         lower = f32x4.add(lower, f32x4.mul(v128.load(scales, 32), total));
         upper = f32x4.add(upper, f32x4.mul(v128.load(scales, 48), total));
         if (shortGroups) {
-          const second = v128.load32_splat(record + RECORD_SUMS + 4);
+          const second = v128.load32_splat(record, RECORD_SECOND_SUM);
           lower = f32x4.add(lower, f32x4.mul(v128.load(scales, 64), second));
           upper = f32x4.add(upper, f32x4.mul(v128.load(scales, 80), second));
         }

@@ -5,7 +5,9 @@
  *     i32 −bias · Σ q         for weights whose quants were made unsigned by a bias, or
  *     f32 scale · Σ q         for weights with offsets
  *
- * Where one scale of the weights serves all 32 columns, the first half's word stands for both halves.
+ * Where one scale of the weights serves all 32 columns, the first half's word stands for both halves. At last the same
+ * sum with a bias in two parts of 16 bits, as a vector of pairs' sums has it: of the columns 0 and 1 in every four, and
+ * of 2 and 3.
  *
  * Several rows for a product of 16-bit integers (multiply-wide.ts) have a record of 32 int16 and the scale instead.
  *
@@ -15,10 +17,12 @@
 import { address, integer, shareFirst } from "./call";
 import { largestLane } from "./numbers";
 
-/** Bytes of a block's record: 44 and a gap that keeps vectors aligned. */
+/** Bytes of a block's record, and where its parts are. */
 export const RECORD_BYTES: usize = 48;
 export const RECORD_SCALE: usize = 32;
-export const RECORD_SUMS: usize = 36;
+export const RECORD_SUM: usize = 36;
+export const RECORD_SECOND_SUM: usize = 40;
+export const RECORD_PAIRS: usize = 44;
 
 /** Rows that are multiplied one by one (multiply-packed.ts), for which unpacking weights does not pay. */
 export const FEW_ROWS = 3;
@@ -74,8 +78,22 @@ function quantizeBlock(x: usize, record: usize, bias: i32, shortGroups: bool): v
   const first = quantizeHalf(x, record, inverse);
   const second = quantizeHalf(x + 64, record + 16, inverse);
   store<f32>(record, scale, RECORD_SCALE);
-  storeSum(record + RECORD_SUMS, shortGroups ? first : first + second, scale, bias);
-  storeSum(record + RECORD_SUMS + 4, second, scale, bias);
+  storeSum(record + RECORD_SUM, shortGroups ? first : first + second, scale, bias);
+  storeSum(record + RECORD_SECOND_SUM, second, scale, bias);
+  const sums = pairsOf(record);
+  store<i16>(record, -bias * i32x4.extract_lane(sums, 0), RECORD_PAIRS);
+  store<i16>(record, -bias * i32x4.extract_lane(sums, 1), RECORD_PAIRS + 2);
+}
+
+/** The sums of columns 0 and 1 in every four of a record, and of 2 and 3, as the first two of four integers. */
+@inline
+function pairsOf(record: usize): v128 {
+  const pairs = i16x8.add(
+    i16x8.extadd_pairwise_i8x16_s(v128.load(record)),
+    i16x8.extadd_pairwise_i8x16_s(v128.load(record, 16)),
+  );
+  const halves = i32x4.add(i32x4.extend_low_i16x8_s(pairs), i32x4.extend_high_i16x8_s(pairs));
+  return i32x4.add(halves, v128.shuffle<i32>(halves, halves, 2, 3, 0, 1));
 }
 
 /** 16 values to int8, rounded to nearest even; returns their sum. */
