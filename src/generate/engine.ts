@@ -196,10 +196,12 @@ export class Engine {
         if (variant !== this.#adapters.variant) truncate(0);
         variant = this.#adapters.variant;
         const own = Math.min(sharedLength(ids, wanted), most);
-        const found = this.#cache.knownLength(wanted.slice(0, most));
+        const prompt = wanted.slice(0, most);
+        const found = this.#cache.knownLength(prompt);
         truncate(found > own ? own - (own % PAGE_LENGTH) : own);
         if (found > ids.length) {
-          const length = this.#cache.adopt(this.#step, slot, wanted.slice(0, most), ids.length);
+          const adopted = this.#cache.adopt(this.#step, slot, prompt, ids.length);
+          const length = this.#cache.copyBeginning(this.#step, slot, prompt, adopted);
           ids.push(...wanted.slice(ids.length, length));
         }
         this.#counts.promptTokens += wanted.length;

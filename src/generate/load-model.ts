@@ -93,7 +93,7 @@ export async function loadModel(
 }
 
 /** Of what one memory can hold, this part is left to single ops and to loading; at most so many bytes. */
-const SPARE_PART = 1 / 8;
+const SPARE_PART = 1 / 4;
 const MOST_SPARE = 128 << 20;
 
 /** Says before loading, not after half a minute of it, that a model is too large; else where its parts go. */

@@ -2,8 +2,8 @@
  * The keys and values of the tokens seen so far, in pages that sequences take as they grow and give back.
  *
  * A full page is known by the tokens that lead to its end, so that a prompt which begins as an earlier one did takes the
- * same pages, whoever made them. Pages that nobody uses any more are kept until their room is needed, the longest unused
- * going first.
+ * same pages, whoever made them. Of a page that begins alike and then goes on otherwise the beginning is copied. Pages that
+ * nobody uses any more are kept until their room is needed, the longest unused going first.
  *
  *   key of page n = number of the known page n − 1, and its own PAGE_LENGTH tokens
  *
@@ -13,7 +13,7 @@ import type { StoredTensor } from "../files/stored-tensor.ts";
 import { CriaError } from "../shared/errors.ts";
 import { banksOf, type Device } from "../tensor/device.ts";
 import type { Step } from "../tensor/step.ts";
-import { denseTensor, type Memory, type Tensor } from "../tensor/tensor.ts";
+import { denseTensor, type Memory, rowView, type Tensor } from "../tensor/tensor.ts";
 import type { ModelConfig } from "./config.ts";
 import { type Placement, singlePlacement } from "./placement.ts";
 
@@ -34,8 +34,20 @@ interface Page {
   users: number;
   /** How it can be found; undefined for a page that is not full, or that another page already stands for. */
   key: string | undefined;
+  /** Its tokens, and the serial of the page before it, where it has a key. */
+  ids: readonly number[];
+  parent: number;
   /** Never the same again, unlike its index: what follows a page that was overwritten is not found any more. */
   serial: number;
+}
+
+/** The page that a sequence is filling: what follows the known page `parent`, the tokens from `first` on. */
+interface OpenPage {
+  readonly page: number;
+  readonly parent: number;
+  /** The sequence's own, which grow. */
+  readonly ids: readonly number[];
+  readonly first: number;
 }
 
 /** Reads bytes of a tensor of a session: [byteOffset, byteOffset + byteLength) of its `wholeLength`. */
@@ -55,6 +67,9 @@ interface Run {
   readonly count: number;
 }
 
+/** Tokens of a page that are worth copying: computing fewer takes no longer. */
+const LEAST_COPIED = 8;
+
 /** What the first page of a text follows; those of other adapters follow other numbers, below it. */
 const ROOT = 0;
 
@@ -64,12 +79,18 @@ export class Cache {
   readonly #device: Device;
   readonly #kvHeads: number;
   readonly #memories: readonly Memory[];
+  /** A 0 and a 1 in each layer's memory: which row, and how many, where a page is copied. */
+  readonly #constants: readonly (readonly [rows: Tensor, count: Tensor])[];
   readonly #pages: readonly Page[];
   /** Pages that hold nothing. */
   readonly #empty: number[];
   /** Pages that nobody holds but that can be found again, the longest unused first. */
   readonly #kept = new Set<number>();
   readonly #byKey = new Map<string, number>();
+  /** Known pages by the serial of the page before them. */
+  readonly #following = new Map<number, Set<number>>();
+  /** By sequence. */
+  readonly #open = new Map<number, OpenPage>();
   #serials = ROOT;
   readonly #roots = new Map<string, number>([["", ROOT]]);
   #root = ROOT;
@@ -89,9 +110,15 @@ export class Cache {
     this.pageCount = pageCount;
     this.#device = device;
     this.#kvHeads = config.kvHeadCount;
-    this.#pages = Array.from({ length: pageCount }, () => ({ users: 0, key: undefined, serial: ROOT }));
+    this.#pages = Array.from({ length: pageCount }, () => ({
+      ...{ users: 0, key: undefined, ids: [], parent: ROOT, serial: ROOT },
+    }));
     this.#empty = Array.from({ length: pageCount }, (_, index) => pageCount - 1 - index);
-    this.#memories = placement.layers.map((bank) => banksOf(device)[bank].allocate(layerBytes));
+    this.#memories = placement.layers.map((bank) => banksOf(device)[bank].allocate(layerBytes + 8));
+    this.#constants = this.#memories.map((memory) => {
+      device.write(memory, new Uint8Array(Int32Array.of(0, 1).buffer), layerBytes);
+      return [denseTensor(memory, layerBytes, 1, 1, "I32"), denseTensor(memory, layerBytes + 4, 1, 1, "I32")];
+    });
     this.layers = this.#memories.map((memory) => ({
       keys: denseTensor(memory, 0, cells, config.headLength, "F16"),
       values: denseTensor(memory, layerBytes / 2, cells, config.headLength, "F16"),
@@ -154,7 +181,7 @@ export class Cache {
     return length;
   }
 
-  /** How many tokens of `ids` lie in known pages, a multiple of PAGE_LENGTH. */
+  /** How many tokens of `ids` are known: whole pages, and what begins another page. */
   knownLength(ids: readonly number[]): number {
     let serial = this.#root;
     let length = 0;
@@ -164,7 +191,65 @@ export class Cache {
       serial = this.#pages[found].serial;
       length += PAGE_LENGTH;
     }
-    return length;
+    return length + (this.#similar(serial, ids, length)?.length ?? 0);
+  }
+
+  /**
+   * Gives a sequence a page of its own that begins as a known one does, where one begins as `ids` go on after `held`.
+   *
+   * @param held tokens that the sequence keeps, a multiple of PAGE_LENGTH.
+   * @returns how many tokens it begins with now.
+   */
+  copyBeginning(step: Step, sequence: number, ids: readonly number[], held: number): number {
+    const serial = this.#serialAt(ids, held);
+    const found = serial === undefined ? undefined : this.#similar(serial, ids, held);
+    if (!found) return held;
+    // In use for a moment, so that its room is not taken for the copy.
+    this.#pages[found.page].users++;
+    this.#kept.delete(found.page);
+    try {
+      if (this.#empty.length + this.#kept.size === 0) return held;
+      this.reserve(step, sequence, held + 1);
+    } finally {
+      this.#giveBack(found.page);
+    }
+    const [target] = this.#pagesOf.get(sequence)?.slice(-1) ?? [];
+    this.layers.forEach((layer, index) => {
+      for (const tensor of [layer.keys, layer.values]) this.#copyPage(tensor, found.page, target, index);
+    });
+    return held + found.length;
+  }
+
+  /** The page after `serial` that has most of its beginning in common with `ids` from `first` on. */
+  #similar(
+    serial: number,
+    ids: readonly number[],
+    first: number,
+  ): { readonly page: number; readonly length: number } | undefined {
+    let best: { readonly page: number; readonly length: number } | undefined;
+    const compare = (page: number, known: readonly number[], knownFirst: number): void => {
+      let length = 0;
+      while (
+        length < PAGE_LENGTH &&
+        knownFirst + length < known.length &&
+        first + length < ids.length &&
+        known[knownFirst + length] === ids[first + length]
+      )
+        length++;
+      if (length >= LEAST_COPIED && length > (best?.length ?? 0)) best = { page, length };
+    };
+    for (const page of this.#following.get(serial) ?? []) compare(page, this.#pages[page].ids, 0);
+    for (const open of this.#open.values())
+      if (open.parent === serial) compare(open.page, open.ids, open.first);
+    return best;
+  }
+
+  /** Copies a page's cells of one tensor, whatever their format, as words. */
+  #copyPage(tensor: Tensor, from: number, to: number, layer: number): void {
+    const columns = (PAGE_LENGTH * this.#kvHeads * tensor.stride) / 4;
+    const pages = denseTensor(tensor.memory, tensor.byteOffset, this.pageCount, columns, "F32");
+    const [rows, count] = this.#constants[layer];
+    this.#device.run("copy", { x: rowView(pages, from, 1), rows, y: rowView(pages, to, 1), count });
   }
 
   /** Makes the full pages of a sequence known; `ids` are all of its tokens, `from` those that were known before. */
@@ -172,7 +257,7 @@ export class Cache {
     const pages = this.#pagesOf.get(sequence) ?? [];
     const first = Math.floor(from / PAGE_LENGTH);
     const last = Math.floor(ids.length / PAGE_LENGTH);
-    if (first === last) return;
+    if (first === last && this.#open.get(sequence)?.ids === ids) return;
     let serial = this.#serialAt(ids, first * PAGE_LENGTH);
     for (let index = first; serial !== undefined && index < last; index++) {
       const key = keyOf(serial, ids, index * PAGE_LENGTH);
@@ -181,10 +266,16 @@ export class Cache {
       else {
         const page = this.#pages[pages[index]];
         page.key = key;
+        page.ids = ids.slice(index * PAGE_LENGTH, (index + 1) * PAGE_LENGTH);
+        page.parent = serial;
+        const siblings = this.#following.get(serial) ?? new Set();
+        this.#following.set(serial, siblings.add(pages[index]));
         page.serial = serial = ++this.#serials;
         this.#byKey.set(key, pages[index]);
       }
     }
+    if (serial === undefined || last >= pages.length) this.#open.delete(sequence);
+    else this.#open.set(sequence, { page: pages[last], parent: serial, ids, first: last * PAGE_LENGTH });
   }
 
   /**
@@ -194,6 +285,7 @@ export class Cache {
    * @returns how many tokens the sequence still holds.
    */
   release(sequence: number, length = 0): number {
+    this.#open.delete(sequence);
     const pages = this.#pagesOf.get(sequence);
     if (!pages) return length;
     let kept = length;
@@ -305,8 +397,13 @@ export class Cache {
 
   #forget(index: number): void {
     const page = this.#pages[index];
-    if (page.key !== undefined) this.#byKey.delete(page.key);
+    if (page.key === undefined) return;
+    this.#byKey.delete(page.key);
+    const siblings = this.#following.get(page.parent);
+    siblings?.delete(index);
+    if (siblings?.size === 0) this.#following.delete(page.parent);
     page.key = undefined;
+    page.ids = [];
   }
 
   /** The serial of the known page that ends at `length` tokens, a multiple of PAGE_LENGTH; undefined when it is gone. */

@@ -102,11 +102,11 @@ it("takes the pages of an earlier prompt, and computes the same from them", asyn
   using model = await open(createReferenceDevice, 2);
   const [first, , , second] = prompts(4);
   const own = await model.generate(first, { maxTokens: 4, temperature: 0 }).result();
-  // Another sequence, and yet the shared 151 tokens are known: two whole pages of 64.
+  // Another sequence, and yet the shared 151 tokens are known: two whole pages of 64, and what begins the third.
   const running = model.generate(first, { maxTokens: 4, temperature: 0 }).tokens();
   await running.next();
   const other = await model.generate(second, { maxTokens: 4, temperature: 0 }).result();
-  expect(other.timings.cache_n).toBe(128);
+  expect(other.timings.cache_n).toBe(151);
   for await (const _ of running);
   using fresh = await open(createReferenceDevice, 1);
   expect(other.ids).toEqual((await fresh.generate(second, { maxTokens: 4, temperature: 0 }).result()).ids);
@@ -137,4 +137,27 @@ it("embeds texts as vectors of unit length, the same among others as alone", asy
   }
   expect(together[0]).not.toEqual(together[1]);
   await expect(model.embed([[]])).rejects.toThrow(/no tokens/);
+});
+
+it("copies the beginning of a page, whoever fills it, and leaves that one as it was", async () => {
+  for (const [, createDevice] of devices) {
+    using model = await open(createDevice, 3);
+    using fresh = await open(createDevice, 1);
+    const shared = [1, ...Array.from({ length: 99 }, (_, i) => 260 + ((i * 37) % 190))];
+    // The first 100 tokens are the same: a page, and 36 tokens of one that both others share with it and then go on in.
+    const list = [300, 301, 302].map((id) => [...shared, id, id + 7, id + 20]);
+    const running = model.generate(list[0], { maxTokens: 60, temperature: 0, ignoreEnd: true });
+    const tokens = running.tokens();
+    await tokens.next();
+    const others = await Promise.all(
+      list.slice(1).map((prompt) => model.generate(prompt, { maxTokens: 8, temperature: 0 }).result()),
+    );
+    for await (const _ of tokens);
+    const results = [await running.result(), ...others];
+    expect(others.map(({ timings }) => timings.cache_n)).toEqual([100, 100]);
+    for (const [i, prompt] of list.entries()) {
+      const wanted = { maxTokens: i === 0 ? 60 : 8, temperature: 0, ignoreEnd: i === 0 };
+      expect(results[i].ids).toEqual((await fresh.generate(prompt, wanted).result()).ids);
+    }
+  }
 });
