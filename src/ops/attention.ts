@@ -10,17 +10,18 @@
  * Flow: store (keys, values) and rope (q) → attention → matmul (output projection).
  * Source: Vaswani et al. 2017; Ainslie et al. 2023, arXiv 2305.13245 (grouped queries); Jiang et al. 2023 (window).
  */
-import { halfToFloatTable } from "../tensor/half.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { dequantizeRow } from "../tensor/unpack.ts";
+import type { View } from "../tensor/view.ts";
 import { describe, expect, liveRows, type Op } from "./op.ts";
-import { type CacheArgs, cellOf, pagesOf } from "./store.ts";
+import { type CacheArgs, cellOf, isCacheFormat, pagesOf } from "./store.ts";
 
 export interface AttentionArgs extends CacheArgs {
   /** [tokens, heads · headLength] F32 */
   readonly q: Tensor;
-  /** [cells, headLength] F16 */
+  /** [cells, headLength] F16 or Q8_0 */
   readonly keys: Tensor;
-  /** [cells, headLength] F16 */
+  /** [cells, headLength] F16 or Q8_0, whatever the keys are */
   readonly values: Tensor;
   /** [tokens, heads · headLength] F32 */
   readonly y: Tensor;
@@ -38,8 +39,8 @@ export const attention: Op<AttentionArgs> = {
     const fits =
       q.columns === y.columns &&
       keys.columns === values.columns &&
-      keys.format === "F16" &&
-      values.format === "F16" &&
+      isCacheFormat(keys.format) &&
+      isCacheFormat(values.format) &&
       q.columns % (kvHeads * keys.columns) === 0;
     expect(fits, () => {
       const shapes = `q is ${describe(q)}, keys ${describe(keys)}, values ${describe(values)}, y ${describe(y)}`;
@@ -50,6 +51,7 @@ export const attention: Op<AttentionArgs> = {
     const rows = liveRows(count);
     const headLength = keys.columns;
     const group = q.columns / headLength / kvHeads;
+    const cached = new Float32Array(headLength);
     for (let t = 0; t < rows; t++) {
       const position = positions.intRow(0)[t];
       const first = window > 0 ? Math.max(0, position - window + 1) : 0;
@@ -59,24 +61,29 @@ export const attention: Op<AttentionArgs> = {
         const head = Math.floor(start / headLength / group);
         const query = q.row(t).subarray(start, start + headLength);
         for (let p = first; p <= position; p++) {
-          const key = keys.halfRow(cellOf(seen, pageLength, p, { head, kvHeads }));
+          readRow(keys, cellOf(seen, pageLength, p, { head, kvHeads }), cached);
           let score = 0;
-          for (let c = 0; c < headLength; c++) score += query[c] * halfToFloatTable[key[c]];
+          for (let c = 0; c < headLength; c++) score += query[c] * cached[c];
           scores[p - first] = score * scale;
         }
         softmax(scores);
         const output = y.row(t).subarray(start, start + headLength);
         const mixed = new Float64Array(headLength);
         for (let p = first; p <= position; p++) {
-          const value = values.halfRow(cellOf(seen, pageLength, p, { head, kvHeads }));
+          readRow(values, cellOf(seen, pageLength, p, { head, kvHeads }), cached);
           const weight = scores[p - first];
-          for (let c = 0; c < headLength; c++) mixed[c] += weight * halfToFloatTable[value[c]];
+          for (let c = 0; c < headLength; c++) mixed[c] += weight * cached[c];
         }
         output.set(mixed);
       }
     }
   },
 };
+
+/** The floats of a cell. */
+function readRow(cache: View, cell: number, out: Float32Array): void {
+  dequantizeRow(cache.format, cache.bytes, cache.rowOffset(cell), cache.columns, out);
+}
 
 /** Turns scores into probabilities in place; subtracts the largest first so that exp cannot overflow. */
 function softmax(scores: Float64Array): void {
