@@ -11,6 +11,7 @@
 import type { StoredTensor } from "../files/stored-tensor.ts";
 import type { AdapterContents } from "../model/adapter.ts";
 import { Cache, PAGE_LENGTH, type ReadCached } from "../model/cache.ts";
+import { type CacheFormatOption, type CacheFormats, cacheFormats } from "../model/cache-format.ts";
 import type { ModelConfig } from "../model/config.ts";
 import {
   allocateBuffers,
@@ -37,6 +38,8 @@ export interface EngineOptions {
   readonly contextLength: number;
   /** Sequences that can live side by side. Default 1. */
   readonly sequenceCount?: number;
+  /** What keys and values are kept in. Default F16. */
+  readonly cacheFormat?: CacheFormatOption;
 }
 
 /** Rows of a step while sequences decode: they wait for each other's prompts no longer than this takes. */
@@ -81,6 +84,7 @@ export interface Sequence {
   truncate(length: number): void;
   /** The adapters that it was processed with, as one text; "" for none. */
   readonly adapters: string;
+  readonly cacheFormats: CacheFormats;
   /** What the cache holds of it, to be kept elsewhere (session.ts). */
   tensors(): readonly StoredTensor[];
   /** Holds `ids` from now on, with what `tensors` gave for them. @throws {CriaError} as `append`, and what `read` throws */
@@ -91,7 +95,10 @@ export interface Sequence {
 /** What the engine holds besides the weights, in bytes. */
 export function engineBytes(device: Device, config: ModelConfig, options: EngineOptions): number {
   const cells = pagesPerSequence(options) * (options.sequenceCount ?? 1) * PAGE_LENGTH;
-  return Cache.bytesOf(config, cells) + bufferBytes(config, device.prefillRows, outputCapacity(device));
+  const formats = cacheFormats(config, options.cacheFormat);
+  return (
+    Cache.bytesOf(config, cells, formats) + bufferBytes(config, device.prefillRows, outputCapacity(device))
+  );
 }
 
 /** Counts since the engine was made, and what is going on. */
@@ -125,6 +132,7 @@ export class Engine {
   /** Sequences that can live side by side. */
   readonly sequenceCapacity: number;
   readonly #device: Device;
+  readonly #cacheFormats: CacheFormats;
   readonly #weights: LlamaWeights;
   readonly #cache: Cache;
   readonly #arena: Arena;
@@ -151,7 +159,8 @@ export class Engine {
     this.sequenceCapacity = sequenceCount;
     this.#device = device;
     this.#weights = weights;
-    this.#cache = new Cache(device, config, pages * sequenceCount);
+    this.#cacheFormats = cacheFormats(config, options.cacheFormat);
+    this.#cache = new Cache(device, config, pages * sequenceCount, this.#cacheFormats);
     this.#arena = new Arena(device, bufferBytes(config, device.prefillRows, outputs));
     this.#buffers = allocateBuffers(this.#arena, config, device.prefillRows, outputs);
     this.#step = new Step(device, {
@@ -199,6 +208,7 @@ export class Engine {
       get adapters() {
         return ids.length > 0 ? variant : active();
       },
+      cacheFormats: this.#cacheFormats,
       tensors: () => this.#cache.tensors(slot, ids.length),
       restore: async (kept, read) => {
         this.#assertUsable();

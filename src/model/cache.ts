@@ -14,6 +14,7 @@ import { CriaError } from "../shared/errors.ts";
 import type { Device } from "../tensor/device.ts";
 import type { Step } from "../tensor/step.ts";
 import { denseTensor, type Memory, type Tensor } from "../tensor/tensor.ts";
+import { type CacheFormats, layerBytes } from "./cache-format.ts";
 import type { ModelConfig } from "./config.ts";
 
 /** Positions in a page: small enough that sequences waste little, long enough to be read as a stream. */
@@ -21,9 +22,9 @@ export const PAGE_LENGTH = 64;
 
 /** One layer's part. */
 export interface LayerCache {
-  /** [cells, headLength] F16; cells: tensor/step.ts */
+  /** [cells, headLength] in the cache's format; cells: tensor/step.ts */
   readonly keys: Tensor;
-  /** [cells, headLength] F16 */
+  /** [cells, headLength] */
   readonly values: Tensor;
 }
 
@@ -75,26 +76,27 @@ export class Cache {
   readonly #pagesOf = new Map<number, number[]>();
 
   /** Room for `pageCount` · PAGE_LENGTH tokens, of all sequences together. */
-  constructor(device: Device, config: ModelConfig, pageCount: number) {
+  constructor(device: Device, config: ModelConfig, pageCount: number, formats: CacheFormats) {
     const tokens = pageCount * PAGE_LENGTH;
     const cells = tokens * config.kvHeadCount;
     // One memory a layer: a whole cache of a large model may pass what one memory can hold.
-    const layerBytes = Cache.bytesOf(config, tokens) / config.layerCount;
+    const keyBytes = layerBytes(config, formats.keys, tokens);
+    const bytes = keyBytes + layerBytes(config, formats.values, tokens);
     this.pageCount = pageCount;
     this.#device = device;
     this.#kvHeads = config.kvHeadCount;
     this.#pages = Array.from({ length: pageCount }, () => ({ users: 0, key: undefined, serial: ROOT }));
     this.#empty = Array.from({ length: pageCount }, (_, index) => pageCount - 1 - index);
-    this.#memories = Array.from({ length: config.layerCount }, () => device.allocate(layerBytes));
+    this.#memories = Array.from({ length: config.layerCount }, () => device.allocate(bytes));
     this.layers = this.#memories.map((memory) => ({
-      keys: denseTensor(memory, 0, cells, config.headLength, "F16"),
-      values: denseTensor(memory, layerBytes / 2, cells, config.headLength, "F16"),
+      keys: denseTensor(memory, 0, cells, config.headLength, formats.keys),
+      values: denseTensor(memory, keyBytes, cells, config.headLength, formats.values),
     }));
   }
 
-  /** Bytes that `tokens` tokens take: two F16 rows in every layer. */
-  static bytesOf(config: ModelConfig, tokens: number): number {
-    return 2 * 2 * config.layerCount * config.kvHeadCount * config.headLength * tokens;
+  /** Bytes that `tokens` tokens take in all layers. */
+  static bytesOf(config: ModelConfig, tokens: number, { keys, values }: CacheFormats): number {
+    return config.layerCount * (layerBytes(config, keys, tokens) + layerBytes(config, values, tokens));
   }
 
   /** Pages that sequences hold. */
@@ -204,7 +206,7 @@ export class Cache {
   tensors(sequence: number, length: number): StoredTensor[] {
     return this.#named().map(({ name, tensor }) => ({
       name,
-      format: "F16",
+      format: tensor.format,
       rows: length,
       columns: this.#kvHeads * tensor.columns,
       readRows: async (rowFirst, rowCount) => {
