@@ -7,12 +7,19 @@
  * A token at position n sees 0 … n of its own sequence, or with a window the last `window` of these. Each key/value
  * head serves `group` consecutive query heads. Positions are visited in ascending order whatever the step's shape.
  *
+ * Over keys of Q8_0 a query is rounded to 16 bits, so that products are of whole numbers:
+ *
+ *   d = max |q| / 32767 over the head      q[c] = d · round(q[c] / d)
+ *
+ * That is 258 times finer than keys are rounded.
+ *
  * Flow: store (keys, values) and rope (q) → attention → matmul (output projection).
  * Source: Vaswani et al. 2017; Ainslie et al. 2023, arXiv 2305.13245 (grouped queries); Jiang et al. 2023 (window).
  */
 import type { Tensor } from "../tensor/tensor.ts";
 import { dequantizeRow } from "../tensor/unpack.ts";
 import type { View } from "../tensor/view.ts";
+import { roundToEven } from "./activations.ts";
 import { describe, expect, liveRows, type Op } from "./op.ts";
 import { type CacheArgs, cellOf, isCacheFormat, pagesOf } from "./store.ts";
 
@@ -59,7 +66,8 @@ export const attention: Op<AttentionArgs> = {
       const scores = new Float64Array(position + 1 - first);
       for (let start = 0; start < q.columns; start += headLength) {
         const head = Math.floor(start / headLength / group);
-        const query = q.row(t).subarray(start, start + headLength);
+        const given = q.row(t).subarray(start, start + headLength);
+        const query = keys.format === "Q8_0" ? roundedQuery(given) : given;
         for (let p = first; p <= position; p++) {
           readRow(keys, cellOf(seen, pageLength, p, { head, kvHeads }), cached);
           let score = 0;
@@ -79,6 +87,14 @@ export const attention: Op<AttentionArgs> = {
     }
   },
 };
+
+/** Whole numbers of 16 bits times their scale. */
+function roundedQuery(query: Float32Array): Float64Array {
+  const largest = query.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const inverse = largest === 0 ? 0 : Math.fround(32767 / largest);
+  const scale = Math.fround(largest / 32767);
+  return Float64Array.from(query, (value) => scale * roundToEven(Math.fround(value * inverse)));
+}
 
 /** The floats of a cell. */
 function readRow(cache: View, cell: number, out: Float32Array): void {

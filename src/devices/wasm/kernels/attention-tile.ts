@@ -8,9 +8,10 @@
  * A tile in memory, each part with room for 8 queries:
  *
  *   0 largest score so far     32 sum of exponentials     64 first position seen     96 last position seen
- *   128 factors of the piece   160 queries, four channels of each in turn, then what was summed of the values likewise
+ *   128 factors of the piece   160 queries (attention-scores.ts), then what was summed of the values, four channels of
+ *   each query in turn
  */
-import { quantScoresOf2, quantScoresOf4, quantScoresOf8, scoresOf2, scoresOf4, scoresOf8 } from "./attention-scores";
+import { quantScores, scoresOf2, scoresOf4, scoresOf8 } from "./attention-scores";
 import { addChannels, addQuantChannels } from "./attention-values";
 import { quantPower, topBytes } from "./cache-blocks";
 import { exponential } from "./numbers";
@@ -66,13 +67,8 @@ export function attendTile(
   quantValues: bool,
 ): void {
   const q = tile + QUERIES;
-  if (quantKeys) {
-    const indices = topBytes();
-    const small = quantPower();
-    if (size > 4) quantScoresOf8(q, scores, keys, keyStride, length, headLength, scale, indices, mask, small);
-    else if (size > 2) quantScoresOf4(size, q, scores, keys, keyStride, length, headLength, scale, indices, mask, small);
-    else quantScoresOf2(size, q, scores, keys, keyStride, length, headLength, scale, indices, mask, small);
-  } else if (size > 4) scoresOf8(q, scores, keys, keyStride, length, headLength, scale, mask, power);
+  if (quantKeys) quantScores(size, q, scores, keys, keyStride, length, headLength, mask, power);
+  else if (size > 4) scoresOf8(q, scores, keys, keyStride, length, headLength, scale, mask, power);
   else if (size > 2) scoresOf4(size, q, scores, keys, keyStride, length, headLength, scale, mask, power);
   else scoresOf2(size, q, scores, keys, keyStride, length, headLength, scale, mask, power);
   toWeights(tile, scores, position, length);
@@ -106,8 +102,9 @@ function toWeights(tile: usize, scores: usize, position: i32, length: i32): void
       at += 32;
     }
   }
+  // A pseudo-maximum is one instruction, a maximum several, one after the other. A NaN comes through in the sum.
   let largest = before;
-  for (let at = scores; at < end; at += 32) largest = f32x4.max(largest, v128.load(at));
+  for (let at = scores; at < end; at += 32) largest = f32x4.pmax(largest, v128.load(at));
   let sum = f32x4.splat(0);
   for (let at = scores; at < end; at += 32) {
     const e = exponential(f32x4.sub(v128.load(at), largest));

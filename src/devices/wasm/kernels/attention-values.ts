@@ -99,7 +99,7 @@ function fourBytes(quants: bool): usize {
 
 @inline
 function fourValues(quants: bool, at: usize, mask: v128, power: v128): v128 {
-  return quants ? fourQuants(at, mask) : finiteHalves(at, mask, power);
+  return quants ? fourQuants(v128.load32_zero(at), mask) : finiteHalves(at, mask, power);
 }
 
 /** sums = factor · sums + Σ weight · value for four channels of up to eight queries. */

@@ -13,6 +13,7 @@
  * step whose spans are shared, spans (16 bytes + a head each), how many a query may have, queries in a block, formats of the
  * keys and the values.
  */
+import { placeRounded } from "./attention-scores";
 import { attendTile, FIRST, LARGEST, LAST, PIECE, QUERIES, SCORE_BYTES, SUM, sumsOf, tileBytes } from "./attention-tile";
 import { takePiece } from "./barrier";
 import { address, float, integer, shareFirst } from "./call";
@@ -234,6 +235,10 @@ function placeQueries(call: usize, row: i32, kvHead: i32, count: i32, tiles: usi
     }
     store<i32>(tile + (lane << 2), firstSeen(call, position), FIRST);
     store<i32>(tile + (lane << 2), position, LAST);
+    if (integer(call, KEY_FORMAT) == Q8_0) {
+      placeRounded(q, tile + QUERIES, lane, headLength, float(call, 18));
+      continue;
+    }
     const to = tile + QUERIES + (lane << 4);
     for (let c: usize = 0; c < <usize>headLength; c += 4)
       v128.store(to + ((c * <usize>size) << 2), v128.load(q + (c << 2)));

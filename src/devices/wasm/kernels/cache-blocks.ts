@@ -1,8 +1,9 @@
 /**
  * Blocks of a cache in Q8_0, as a file's: an f16 scale, then 32 int8.
  *
- * A quant is moved into the highest byte of a lane, where it is 2²⁴ times as much, so that a shuffle and a conversion
- * make four floats of four bytes; QUANT_POWER takes the 2²⁴ back in the block's scale. Both are exact.
+ * Where quants become floats, each is moved into the highest byte of a lane, where it is 2²⁴ times as much, so that a
+ * shuffle and a conversion make four floats of four bytes; QUANT_POWER takes the 2²⁴ back in the block's scale. Both are
+ * exact.
  */
 
 export const BLOCK_LENGTH = 32;
@@ -26,15 +27,17 @@ export function quantPower(): v128 {
   return i32x4.splat(QUANT_POWER);
 }
 
-/** 2²⁴ times four quants, as floats. */
+/** 2²⁴ times the four quants in the lowest bytes, as floats. */
 @inline
-export function fourQuants(at: usize, indices: v128): v128 {
-  const bytes = v128.load32_zero(at);
+export function fourQuants(bytes: v128, indices: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return f32x4.convert_i32x4_s(i8x16.relaxed_swizzle(bytes, indices));
   return f32x4.convert_i32x4_s(v128.swizzle(bytes, indices));
 }
 
-/** A block's scale in four lanes, times 2⁻²⁴. A half beside itself, shifted by 3, stands as `finiteHalves` needs it. */
+/**
+ * A block's scale in four lanes, times 2⁻²⁴ with `quantPower`, as it is with HALF_POWER. A half beside itself, shifted by
+ * 3, stands as `finiteHalves` needs it.
+ */
 @inline
 export function scaleOf(block: usize, mask: v128, power: v128): v128 {
   return f32x4.mul(v128.and(i32x4.shr_s(v128.load16_splat(block), 3), mask), power);
