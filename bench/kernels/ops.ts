@@ -1,9 +1,10 @@
 /**
  * Speed of the CPU device's ops on one thread: `node bench/kernels/ops.ts [pattern]`.
  *
- * Attention at two depths of context for the shapes of known models and both formats of the cache, which take turns, and
- * the small ops of a decode step. Times are of the thread's processor, so that other work on the machine disturbs them
- * less; medians of seven after two that warm up.
+ * Attention at two depths of context for the shapes of known models and both formats of the cache, and the small ops of a
+ * decode step. Times are of the thread's processor, so that other work on the machine disturbs them less; medians of seven
+ * after two that warm up. Measure what takes tens of megabytes alone, by its whole name: after another in the same process
+ * it was slower by half.
  */
 import { cpus } from "node:os";
 import { createWasmDevice } from "../../src/devices/wasm/device.ts";

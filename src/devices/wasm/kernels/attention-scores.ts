@@ -157,7 +157,7 @@ export function scoresOf2(
 export function placeRounded(q: usize, queries: usize, lane: usize, headLength: i32, scale: f32): void {
   const bytes = <usize>headLength << 2;
   let lanes = f32x4.splat(0);
-  for (let at: usize = 0; at < bytes; at += 16) lanes = f32x4.pmax(lanes, f32x4.abs(v128.load(q + at)));
+  for (let at: usize = 0; at < bytes; at += 16) lanes = f32x4.max(lanes, f32x4.abs(v128.load(q + at)));
   const largest = largestLane(lanes);
   const factors = f32x4.splat(largest == 0 ? 0 : 32767 / largest);
   const to = queries + ((lane * <usize>headLength) << 1);
