@@ -24,6 +24,9 @@ export const smallConfig: ModelConfig = {
   slidingWindow: 0,
 };
 
+/** The same with heads of 32 channels, which a cache in Q8_0 needs. */
+export const wideConfig: ModelConfig = { ...smallConfig, width: 128, headLength: 32, ropeLength: 32 };
+
 /** Uniform numbers in [-1, 1) from a seed (a linear congruential generator: nothing better is needed here). */
 export function seededNumbers(seed: number): () => number {
   let state = seed >>> 0;
@@ -81,8 +84,26 @@ export function storedRows(name: string, rows: readonly Float32Array[]): StoredT
   };
 }
 
-/** Logits after each token of a sequence, computed anew from the first token, in doubles but for f16 keys and values. */
-export function naiveLogits(config: ModelConfig, matrices: Matrices, ids: readonly number[]): number[][] {
+/** How a cache rounds the keys or values of a token. */
+export type Rounding = (row: readonly number[]) => number[];
+
+const toHalves: Rounding = (row) => row.map(Math.f16round);
+
+/** Blocks of 32 whole numbers and their scale in f16. */
+export const toEightBits: Rounding = (row) =>
+  row.map((value, i) => {
+    const block = row.slice(i - (i % 32), i - (i % 32) + 32);
+    const scale = Math.max(...block.map(Math.abs)) / 127;
+    return Math.round(value / scale) * Math.f16round(scale);
+  });
+
+/** Logits after each token of a sequence, computed anew from the first token, in doubles but for keys and values. */
+export function naiveLogits(
+  config: ModelConfig,
+  matrices: Matrices,
+  ids: readonly number[],
+  rounding: Rounding = toHalves,
+): number[][] {
   const rowsOf = (name: string) => matrices.get(name) ?? [];
   const times = (name: string, x: readonly number[]) =>
     rowsOf(name).map((row) => x.reduce((sum, value, i) => sum + value * row[i], 0));
@@ -96,8 +117,8 @@ export function naiveLogits(config: ModelConfig, matrices: Matrices, ids: readon
     const name = (part: string) => `blk.${layer}.${part}.weight`;
     const normed = xs.map((x) => norm(name("attn_norm"), x));
     const q = normed.map((x, t) => rotated(config, times(name("attn_q"), x), t));
-    const k = normed.map((x, t) => rotated(config, times(name("attn_k"), x), t).map(Math.f16round));
-    const v = normed.map((x) => times(name("attn_v"), x).map(Math.f16round));
+    const k = normed.map((x, t) => rounding(rotated(config, times(name("attn_k"), x), t)));
+    const v = normed.map((x) => rounding(times(name("attn_v"), x)));
     xs = xs.map((x, t) => {
       const output = times(name("attn_output"), attended(config, q[t], k, v, t));
       return x.map((value, i) => value + output[i]);

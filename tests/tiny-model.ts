@@ -14,6 +14,8 @@ import { matricesFile, randomMatrices, seededNumbers, smallConfig } from "./rand
 export interface TinyModelOptions {
   readonly seed?: number;
   readonly contextLength?: number;
+  /** Channels; a head has a quarter of them. Default 32. */
+  readonly width?: number;
   /** Jinja; "" for none. Default: a format that any message fits. */
   readonly chatTemplate?: string;
   readonly architecture?: string;
@@ -30,9 +32,15 @@ const FIRST_WORD = 259;
 /** Writes the model to `path`. */
 export async function writeTinyModel(path: string, options: TinyModelOptions = {}): Promise<void> {
   const { seed = 1, contextLength = 256, chatTemplate = PLAIN_TEMPLATE, architecture = "llama" } = options;
+  const { width = smallConfig.width } = options;
+  const headLength = width / smallConfig.headCount;
   const words = tinyWords();
   const pieces = ["<unk>", "<s>", "</s>", ...bytePieces(), ...words];
-  const config: ModelConfig = { ...smallConfig, name: "Tiny", contextLength, vocabularySize: pieces.length };
+  const config: ModelConfig = {
+    ...smallConfig,
+    ...{ name: "Tiny", contextLength, vocabularySize: pieces.length },
+    ...{ width, headLength, ropeLength: headLength },
+  };
   const matrices = new Map(randomMatrices(config, seed, false));
   const head = matrices.get("output.weight") ?? [];
   matrices.set(

@@ -1,11 +1,14 @@
 /**
  * Speed of the CPU device's ops on one thread: `node bench/kernels/ops.ts [pattern]`.
  *
- * Attention at two depths of context for the shapes of known models, and the small ops of a decode step. Times are of
- * the thread's processor, so that other work on the machine disturbs them less; medians of seven after two that warm up.
+ * Attention at two depths of context for the shapes of known models and both formats of the cache, and the small ops of a
+ * decode step. Times are of the thread's processor, so that other work on the machine disturbs them less; medians of seven
+ * after two that warm up. Measure what takes tens of megabytes alone, by its whole name: after another in the same process
+ * it was slower by half.
  */
 import { cpus } from "node:os";
 import { createWasmDevice } from "../../src/devices/wasm/device.ts";
+import { type CacheFormat, cacheFormats } from "../../src/ops/store.ts";
 import type { Device } from "../../src/tensor/device.ts";
 import { rowBytes, type TensorFormat } from "../../src/tensor/format.ts";
 import { columnView, denseTensor, type Tensor } from "../../src/tensor/tensor.ts";
@@ -35,9 +38,10 @@ for (const shape of SHAPES)
     [512, 128],
     [4096, 128],
   ])
-    await measure(`attention ${shape.name}, ${rows} rows at ${depth}`, (device) =>
-      attention(device, shape, depth, rows),
-    );
+    for (const format of cacheFormats)
+      await measure(`attention ${shape.name}, ${rows} rows at ${depth}, ${format}`, (device) =>
+        attention(device, shape, { depth, rows, format }),
+      );
 for (const columns of [576, 2048, 4096]) {
   await measure(`rmsNorm ${columns}`, (device) => {
     const [x, w, y] = [1, 1, 1].map(() => tensor(device, 1, columns));
@@ -62,10 +66,17 @@ function values(amount: number, body: () => void): Work {
   return { body, amount, unit: "Gvalues/s" };
 }
 
-function attention(device: Device, { heads, kvHeads, headLength }: Shape, depth: number, rows: number): Work {
+interface Context {
+  readonly depth: number;
+  readonly rows: number;
+  readonly format: CacheFormat;
+}
+
+function attention(device: Device, { heads, kvHeads, headLength }: Shape, context: Context): Work {
+  const { depth, rows, format } = context;
   const cells = depth;
   const [q, y] = [1, 1].map(() => tensor(device, rows, heads * headLength));
-  const [keys, cached] = [1, 1].map(() => tensor(device, cells * kvHeads, headLength, "F16"));
+  const [keys, cached] = [1, 1].map(() => tensor(device, cells * kvHeads, headLength, format));
   const positions = Array.from({ length: rows }, (_, t) => depth - rows + t);
   const args = {
     ...{ q, keys, values: cached, y, kvHeads, scale: 1 / Math.sqrt(headLength), window: 0 },

@@ -13,6 +13,8 @@ const ALIASES: Readonly<Record<string, string>> = {
   "-sys": "--system-prompt",
   "-sysf": "--system-prompt-file",
   "-np": "--parallel",
+  "-ctk": "--cache-type-k",
+  "-ctv": "--cache-type-v",
   "--n-predict": "--predict",
   "--temperature": "--temp",
   "--reverse-prompt": "--stop",

@@ -1,7 +1,7 @@
 /** Loads the model that the flags name, with a bar while it is downloaded or read. */
 import type { Model } from "../generate/model.ts";
 import { load } from "../node.ts";
-import { given, type RunFlags } from "./options.ts";
+import { cacheOption, given, type RunFlags } from "./options.ts";
 import { ProgressBar } from "./progress-bar.ts";
 import { errorColors, notice } from "./terminal.ts";
 
@@ -21,6 +21,7 @@ export async function loadNamed(
         tokenizer: flags.tokenizer,
         chatTemplate: flags.chatTemplate,
         contextLength: flags.ctxSize,
+        cacheFormat: cacheOption(flags),
         offline: flags.offline,
         device: flags.device,
         sequences: flags.sequences,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { collect, decimal, integer, logitBias } from "./number-arguments.ts";
+import { cacheFormat, collect, decimal, integer, logitBias } from "./number-arguments.ts";
 
 describe("option values", () => {
   test("whole numbers", () => {
@@ -16,6 +16,11 @@ describe("option values", () => {
     for (const text of ["", "x", "NaN", "-1", "1,5"])
       expect(() => decimal(0)(text), text).toThrow("at least 0");
     expect(() => decimal(0, 1)("1.1")).toThrow("from 0 to 1");
+  });
+
+  test("formats of a cache", () => {
+    expect(["f16", "q8_0", "Q8_0"].map(cacheFormat)).toEqual(["F16", "Q8_0", "Q8_0"]);
+    for (const text of ["", "q4_0", "f16 "]) expect(() => cacheFormat(text), text).toThrow("f16 or q8_0");
   });
 
   test("logit biases collect", () => {

@@ -1,5 +1,6 @@
 /** Parsers of option values, with messages that say what was expected. */
 import { InvalidArgumentError } from "commander";
+import { type CacheFormat, cacheFormats } from "../ops/store.ts";
 
 /** A parser of whole numbers from `minimum` to `maximum`. */
 export function integer(
@@ -34,6 +35,16 @@ export function decimal(
 function range(minimum: number, maximum: number): string {
   if (maximum !== Number.POSITIVE_INFINITY) return `a number from ${minimum} to ${maximum}`;
   return minimum === Number.NEGATIVE_INFINITY ? "a number" : `a number of at least ${minimum}`;
+}
+
+/** Parses llama.cpp's name of a cache's format: `f16`, `q8_0`. */
+export function cacheFormat(text: string): CacheFormat {
+  const found = cacheFormats.find((format) => format.toLowerCase() === text.toLowerCase());
+  if (found === undefined)
+    throw new InvalidArgumentError(
+      `Expected ${cacheFormats.map((format) => format.toLowerCase()).join(" or ")}.`,
+    );
+  return found;
 }
 
 /** A parser of llama.cpp's logit biases, `15043+1` or `29905-inf`, that collects over repeated options. */

@@ -6,8 +6,9 @@
 import { type Command, Option } from "commander";
 import type { GenerateOptions } from "../generate/generate.ts";
 import type { SamplingOptions } from "../generate/sampler.ts";
+import type { CacheFormat, CacheFormatOption } from "../model/cache-format.ts";
 import { unescapeText } from "./escapes.ts";
-import { collect, decimal, integer, logitBias } from "./number-arguments.ts";
+import { cacheFormat, collect, decimal, integer, logitBias } from "./number-arguments.ts";
 
 /** Which model, and how it is opened. */
 export interface ModelFlags {
@@ -20,6 +21,8 @@ export interface ModelFlags {
 /** How the model is run. */
 export interface RunFlags extends ModelFlags {
   readonly ctxSize?: number;
+  readonly cacheTypeK?: CacheFormat;
+  readonly cacheTypeV?: CacheFormat;
   readonly threads?: number;
   readonly device?: "wasm" | "reference";
   readonly lora?: readonly string[];
@@ -64,12 +67,30 @@ export function addRunOptions(command: Command): Command {
       .env("LLAMA_ARG_CTX_SIZE")
       .argParser(integer(0)),
   );
+  addCacheOptions(command);
   command.option(
     "--lora <adapter>",
     "answer with this adapter (a GGUF file or a PEFT folder); can be repeated",
     collect,
   );
   return addDeviceOptions(command);
+}
+
+export function addCacheOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        "--cache-type-k <type>",
+        "keep keys of the context as f16, or as q8_0 in half the room (-ctk)",
+      )
+        .env("LLAMA_ARG_CACHE_TYPE_K")
+        .argParser(cacheFormat),
+    )
+    .addOption(
+      new Option("--cache-type-v <type>", "the same for values (-ctv)")
+        .env("LLAMA_ARG_CACHE_TYPE_V")
+        .argParser(cacheFormat),
+    );
 }
 
 export function addDeviceOptions(command: Command): Command {
@@ -149,6 +170,14 @@ export function answerOptions(flags: AnswerFlags): GenerateOptions {
       ignoreEnd: flags.ignoreEos,
     }),
   };
+}
+
+/** The SDK's option for the cache; undefined where no flag was given. */
+export function cacheOption(
+  flags: Pick<RunFlags, "cacheTypeK" | "cacheTypeV">,
+): CacheFormatOption | undefined {
+  const formats = given({ keys: flags.cacheTypeK, values: flags.cacheTypeV });
+  return Object.keys(formats).length > 0 ? formats : undefined;
 }
 
 /** The sampling part of the SDK's options; what was not given is left out, so that its defaults apply. */

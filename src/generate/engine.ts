@@ -11,6 +11,7 @@
 import type { StoredTensor } from "../files/stored-tensor.ts";
 import type { AdapterContents } from "../model/adapter.ts";
 import { Cache, PAGE_LENGTH, type ReadCached } from "../model/cache.ts";
+import { type CacheFormatOption, type CacheFormats, cacheFormats } from "../model/cache-format.ts";
 import type { ModelConfig } from "../model/config.ts";
 import {
   allocateBuffers,
@@ -38,6 +39,8 @@ export interface EngineOptions {
   readonly contextLength: number;
   /** Sequences that can live side by side. Default 1. */
   readonly sequenceCount?: number;
+  /** What keys and values are kept in. Default F16. */
+  readonly cacheFormat?: CacheFormatOption;
 }
 
 /** Rows of a step while sequences decode: they wait for each other's prompts no longer than this takes. */
@@ -82,6 +85,7 @@ export interface Sequence {
   truncate(length: number): void;
   /** The adapters that it was processed with, as one text; "" for none. */
   readonly adapters: string;
+  readonly cacheFormats: CacheFormats;
   /** What the cache holds of it, to be kept elsewhere (session.ts). */
   tensors(): readonly StoredTensor[];
   /** Holds `ids` from now on, with what `tensors` gave for them. @throws {CriaError} as `append`, and what `read` throws */
@@ -98,8 +102,9 @@ export function engineBytes(device: Device, config: ModelConfig, options: Engine
 /** The same by what it is for. */
 export function workingBytes(device: Device, config: ModelConfig, options: EngineOptions): WorkingBytes {
   const cells = pagesPerSequence(options) * (options.sequenceCount ?? 1) * PAGE_LENGTH;
+  const formats = cacheFormats(config, options.cacheFormat);
   return {
-    layerCache: Cache.bytesOf(config, cells) / config.layerCount,
+    layerCache: Cache.bytesOf(config, cells, formats) / config.layerCount,
     everyBank: bufferBytes(config, device.prefillRows, outputCapacity(device)),
   };
 }
@@ -135,6 +140,7 @@ export class Engine {
   /** Sequences that can live side by side. */
   readonly sequenceCapacity: number;
   readonly #device: Device;
+  readonly #cacheFormats: CacheFormats;
   readonly #weights: LlamaWeights;
   readonly #cache: Cache;
   /** A step's buffers in each bank of the device. */
@@ -164,7 +170,8 @@ export class Engine {
     this.sequenceCapacity = sequenceCount;
     this.#device = device;
     this.#weights = weights;
-    this.#cache = new Cache(device, config, pages * sequenceCount, weights.placement);
+    this.#cacheFormats = cacheFormats(config, options.cacheFormat);
+    this.#cache = new Cache(device, config, pages * sequenceCount, this.#cacheFormats, weights.placement);
     this.#buffers = banksOf(device).map((bank) => allocateBuffers(bank, config, device.prefillRows, outputs));
     this.#step = new Step(device, {
       rowCapacity: device.prefillRows,
@@ -213,6 +220,7 @@ export class Engine {
       get adapters() {
         return ids.length > 0 ? variant : active();
       },
+      cacheFormats: this.#cacheFormats,
       tensors: () => this.#cache.tensors(slot, ids.length),
       restore: async (kept, read) => {
         this.#assertUsable();

@@ -6,6 +6,7 @@
 import { bankedDevice } from "../devices/banked.ts";
 import type { FileSystem } from "../files/byte-source.ts";
 import { openAdapter } from "../model/adapter.ts";
+import type { CacheFormatOption } from "../model/cache-format.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { loadWeights, type LoadOptions as WeightOptions } from "../model/load.ts";
@@ -27,6 +28,11 @@ export interface LoadModelOptions extends Omit<WeightOptions, "placement"> {
   readonly contextLength?: number;
   /** Answers that can be made side by side, each with a context of its own. Default 1. */
   readonly sequences?: number;
+  /**
+   * What the context's keys and values are kept in: "Q8_0" takes 0.53 of the memory of "F16", the default, and needs
+   * heads of a multiple of 32 channels. `{ keys, values }` for one each.
+   */
+  readonly cacheFormat?: CacheFormatOption;
 }
 
 /** What a platform gives. */
@@ -67,7 +73,11 @@ export async function loadModel(
         `the tokenizer has ${tokenizer.vocabularySize} tokens, but the model ${config.vocabularySize}`,
       );
     const contextLength = resolveContext(options.contextLength, config.contextLength);
-    const room = { contextLength, sequenceCount: resolveSequences(options.sequences) };
+    const room = {
+      contextLength,
+      sequenceCount: resolveSequences(options.sequences),
+      ...(options.cacheFormat === undefined ? {} : { cacheFormat: options.cacheFormat }),
+    };
     let device = await platform.createDevice();
     try {
       const placement = place(device, config, weights, room, platform.memoryBytes);

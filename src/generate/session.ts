@@ -1,10 +1,11 @@
 /**
  * Sessions: what a model has read and made of a text, kept in a file, so that a later run goes on without reading again.
  *
- *   safetensors   __metadata__ { format: "cria-session", model: SHA-256, adapters, ids: JSON }
- *                 layers.<n>.keys, layers.<n>.values   [tokens, key/value heads · head length] F16
+ *   safetensors   __metadata__ { format: "cria-session", model: SHA-256, adapters, cache: formats, ids: JSON }
+ *                 layers.<n>.keys, layers.<n>.values   [tokens, key/value heads · head length] F16,
+ *                 or U8: such rows in Q8_0, as bytes
  *
- * A session fits only the model that made it, so the model's hash is checked, and only the same adapters.
+ * A session fits only the model that made it, so the model's hash is checked, and only the same adapters and formats.
  *
  * Flow: Sequence → saveSession → file → restoreSession → Sequence.
  */
@@ -15,6 +16,8 @@ import { CriaError, throwIfAborted } from "../shared/errors.ts";
 import type { Sequence } from "./engine.ts";
 
 const FORMAT = "cria-session";
+/** Of sessions that do not say. */
+const FORMATS_BEFORE = "F16/F16";
 
 /** Writes what the sequence holds; the file appears whole or not at all. */
 export async function saveSession(
@@ -28,12 +31,16 @@ export async function saveSession(
     ["format", FORMAT],
     ["model", modelHash],
     ["adapters", sequence.adapters],
+    ["cache", formatText(sequence)],
     ["ids", JSON.stringify(sequence.ids)],
   ]);
   const sink = await files.create(path);
   try {
     const tensors = sequence.tensors();
-    await writeSafetensors(sink, { metadata, tensors, vectors: new Set(), ...(signal ? { signal } : {}) });
+    await writeSafetensors(sink, {
+      ...{ metadata, tensors, vectors: new Set(), packedAsBytes: true },
+      ...(signal ? { signal } : {}),
+    });
     await sink.close();
   } catch (error) {
     await sink.abort();
@@ -45,7 +52,7 @@ export async function saveSession(
  * Fills a sequence from a file. It holds nothing when this throws.
  *
  * @throws {CriaError} "not-found"; "bad-file" for another file or a damaged one; "bad-input" for a session of another
- * model or other adapters; "context-full" when it is longer than the context; "aborted"
+ * model, other adapters or another cache format; "context-full" when it is longer than the context; "aborted"
  */
 export async function restoreSession(
   path: string,
@@ -66,13 +73,19 @@ export async function restoreSession(
         "bad-input",
         `${path}: a session with the adapters "${metadata.get("adapters")}"; the model answers with "${sequence.adapters}"`,
       );
+    const formats = metadata.get("cache") ?? FORMATS_BEFORE;
+    if (formats !== formatText(sequence))
+      throw new CriaError(
+        "bad-input",
+        `${path}: a session whose keys/values are ${formats}; the model keeps ${formatText(sequence)}`,
+      );
     const ids = parseIds(path, metadata.get("ids"));
     const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
     await sequence.restore(ids, async (name, byteLength, byteOffset, wholeLength) => {
       throwIfAborted(signal);
       const tensor = byName.get(name);
-      if (tensor?.dtype !== "F16" || tensor.byteLength !== wholeLength)
-        throw new CriaError("bad-file", `${path}: expected ${name} with ${wholeLength} bytes of F16`);
+      if (tensor?.byteLength !== wholeLength)
+        throw new CriaError("bad-file", `${path}: expected ${name} with ${wholeLength} bytes`);
       return source.read(tensor.byteOffset + byteOffset, byteLength);
     });
   } catch (error) {
@@ -81,6 +94,10 @@ export async function restoreSession(
   } finally {
     await source.close();
   }
+}
+
+function formatText({ cacheFormats: { keys, values } }: Sequence): string {
+  return `${keys}/${values}`;
 }
 
 function parseIds(path: string, text = ""): number[] {

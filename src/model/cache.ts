@@ -14,6 +14,7 @@ import { CriaError } from "../shared/errors.ts";
 import { banksOf, type Device } from "../tensor/device.ts";
 import type { Step } from "../tensor/step.ts";
 import { denseTensor, type Memory, rowView, type Tensor } from "../tensor/tensor.ts";
+import { type CacheFormats, layerBytes } from "./cache-format.ts";
 import type { ModelConfig } from "./config.ts";
 import { type Placement, singlePlacement } from "./placement.ts";
 
@@ -22,9 +23,9 @@ export const PAGE_LENGTH = 64;
 
 /** One layer's part. */
 export interface LayerCache {
-  /** [cells, headLength] F16; cells: tensor/step.ts */
+  /** [cells, headLength] in the cache's format; cells: tensor/step.ts */
   readonly keys: Tensor;
-  /** [cells, headLength] F16 */
+  /** [cells, headLength] */
   readonly values: Tensor;
 }
 
@@ -101,12 +102,14 @@ export class Cache {
     device: Device,
     config: ModelConfig,
     pageCount: number,
+    formats: CacheFormats,
     placement: Placement = singlePlacement(config.layerCount),
   ) {
     const tokens = pageCount * PAGE_LENGTH;
     const cells = tokens * config.kvHeadCount;
     // One memory a layer: a whole cache of a large model may pass what one memory can hold.
-    const layerBytes = Cache.bytesOf(config, tokens) / config.layerCount;
+    const keyBytes = layerBytes(config, formats.keys, tokens);
+    const bytes = keyBytes + layerBytes(config, formats.values, tokens);
     this.pageCount = pageCount;
     this.#device = device;
     this.#kvHeads = config.kvHeadCount;
@@ -114,20 +117,20 @@ export class Cache {
       ...{ users: 0, key: undefined, ids: [], parent: ROOT, serial: ROOT },
     }));
     this.#empty = Array.from({ length: pageCount }, (_, index) => pageCount - 1 - index);
-    this.#memories = placement.layers.map((bank) => banksOf(device)[bank].allocate(layerBytes + 8));
+    this.#memories = placement.layers.map((bank) => banksOf(device)[bank].allocate(bytes + 8));
     this.#constants = this.#memories.map((memory) => {
-      device.write(memory, new Uint8Array(Int32Array.of(0, 1).buffer), layerBytes);
-      return [denseTensor(memory, layerBytes, 1, 1, "I32"), denseTensor(memory, layerBytes + 4, 1, 1, "I32")];
+      device.write(memory, new Uint8Array(Int32Array.of(0, 1).buffer), bytes);
+      return [denseTensor(memory, bytes, 1, 1, "I32"), denseTensor(memory, bytes + 4, 1, 1, "I32")];
     });
     this.layers = this.#memories.map((memory) => ({
-      keys: denseTensor(memory, 0, cells, config.headLength, "F16"),
-      values: denseTensor(memory, layerBytes / 2, cells, config.headLength, "F16"),
+      keys: denseTensor(memory, 0, cells, config.headLength, formats.keys),
+      values: denseTensor(memory, keyBytes, cells, config.headLength, formats.values),
     }));
   }
 
-  /** Bytes that `tokens` tokens take: two F16 rows in every layer. */
-  static bytesOf(config: ModelConfig, tokens: number): number {
-    return 2 * 2 * config.layerCount * config.kvHeadCount * config.headLength * tokens;
+  /** Bytes that `tokens` tokens take in all layers. */
+  static bytesOf(config: ModelConfig, tokens: number, { keys, values }: CacheFormats): number {
+    return config.layerCount * (layerBytes(config, keys, tokens) + layerBytes(config, values, tokens));
   }
 
   /** Pages that sequences hold. */
@@ -302,7 +305,7 @@ export class Cache {
   tensors(sequence: number, length: number): StoredTensor[] {
     return this.#named().map(({ name, tensor }) => ({
       name,
-      format: "F16",
+      format: tensor.format,
       rows: length,
       columns: this.#kvHeads * tensor.columns,
       readRows: async (rowFirst, rowCount) => {

@@ -13,6 +13,11 @@ export const ACTIVATION_BLOCK = 32;
 /** Largest float with a fraction: adding and subtracting it rounds to the nearest integer, ties to even. */
 const ROUND_TO_EVEN = 1.5 * 2 ** 52;
 
+/** The nearest integer, of two the even one. */
+export function roundToEven(value: number): number {
+  return value + ROUND_TO_EVEN - ROUND_TO_EVEN;
+}
+
 /** One row of x. `quants` holds whole blocks: what lies beyond the columns is 0. */
 export interface QuantizedRow {
   readonly quants: Int8Array;
@@ -43,7 +48,7 @@ export function quantizeActivations(x: Float32Array, out: QuantizedRow): void {
       let sum = 0;
       const start = first + 16 * half;
       for (let c = start; c < start + 16; c++) {
-        const q = Math.fround(x[c] * inverse) + ROUND_TO_EVEN - ROUND_TO_EVEN;
+        const q = roundToEven(Math.fround(x[c] * inverse));
         quants[c] = q;
         sum += q;
       }

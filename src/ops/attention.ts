@@ -7,20 +7,28 @@
  * A token at position n sees 0 … n of its own sequence, or with a window the last `window` of these. Each key/value
  * head serves `group` consecutive query heads. Positions are visited in ascending order whatever the step's shape.
  *
+ * Over keys of Q8_0 a query is rounded to 16 bits, so that products are of whole numbers:
+ *
+ *   d = max |q| / 32767 over the head      q[c] = d · round(q[c] / d)
+ *
+ * That is 258 times finer than keys are rounded.
+ *
  * Flow: store (keys, values) and rope (q) → attention → matmul (output projection).
  * Source: Vaswani et al. 2017; Ainslie et al. 2023, arXiv 2305.13245 (grouped queries); Jiang et al. 2023 (window).
  */
-import { halfToFloatTable } from "../tensor/half.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { dequantizeRow } from "../tensor/unpack.ts";
+import type { View } from "../tensor/view.ts";
+import { roundToEven } from "./activations.ts";
 import { describe, expect, liveRows, type Op } from "./op.ts";
-import { type CacheArgs, cellOf, pagesOf } from "./store.ts";
+import { type CacheArgs, cellOf, isCacheFormat, pagesOf } from "./store.ts";
 
 export interface AttentionArgs extends CacheArgs {
   /** [tokens, heads · headLength] F32 */
   readonly q: Tensor;
-  /** [cells, headLength] F16 */
+  /** [cells, headLength] F16 or Q8_0 */
   readonly keys: Tensor;
-  /** [cells, headLength] F16 */
+  /** [cells, headLength] F16 or Q8_0, whatever the keys are */
   readonly values: Tensor;
   /** [tokens, heads · headLength] F32 */
   readonly y: Tensor;
@@ -38,8 +46,8 @@ export const attention: Op<AttentionArgs> = {
     const fits =
       q.columns === y.columns &&
       keys.columns === values.columns &&
-      keys.format === "F16" &&
-      values.format === "F16" &&
+      isCacheFormat(keys.format) &&
+      isCacheFormat(values.format) &&
       q.columns % (kvHeads * keys.columns) === 0;
     expect(fits, () => {
       const shapes = `q is ${describe(q)}, keys ${describe(keys)}, values ${describe(values)}, y ${describe(y)}`;
@@ -50,6 +58,7 @@ export const attention: Op<AttentionArgs> = {
     const rows = liveRows(count);
     const headLength = keys.columns;
     const group = q.columns / headLength / kvHeads;
+    const cached = new Float32Array(headLength);
     for (let t = 0; t < rows; t++) {
       const position = positions.intRow(0)[t];
       const first = window > 0 ? Math.max(0, position - window + 1) : 0;
@@ -57,26 +66,40 @@ export const attention: Op<AttentionArgs> = {
       const scores = new Float64Array(position + 1 - first);
       for (let start = 0; start < q.columns; start += headLength) {
         const head = Math.floor(start / headLength / group);
-        const query = q.row(t).subarray(start, start + headLength);
+        const given = q.row(t).subarray(start, start + headLength);
+        const query = keys.format === "Q8_0" ? roundedQuery(given) : given;
         for (let p = first; p <= position; p++) {
-          const key = keys.halfRow(cellOf(seen, pageLength, p, { head, kvHeads }));
+          readRow(keys, cellOf(seen, pageLength, p, { head, kvHeads }), cached);
           let score = 0;
-          for (let c = 0; c < headLength; c++) score += query[c] * halfToFloatTable[key[c]];
+          for (let c = 0; c < headLength; c++) score += query[c] * cached[c];
           scores[p - first] = score * scale;
         }
         softmax(scores);
         const output = y.row(t).subarray(start, start + headLength);
         const mixed = new Float64Array(headLength);
         for (let p = first; p <= position; p++) {
-          const value = values.halfRow(cellOf(seen, pageLength, p, { head, kvHeads }));
+          readRow(values, cellOf(seen, pageLength, p, { head, kvHeads }), cached);
           const weight = scores[p - first];
-          for (let c = 0; c < headLength; c++) mixed[c] += weight * halfToFloatTable[value[c]];
+          for (let c = 0; c < headLength; c++) mixed[c] += weight * cached[c];
         }
         output.set(mixed);
       }
     }
   },
 };
+
+/** Whole numbers of 16 bits times their scale. */
+function roundedQuery(query: Float32Array): Float64Array {
+  const largest = query.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const inverse = largest === 0 ? 0 : Math.fround(32767 / largest);
+  const scale = Math.fround(largest / 32767);
+  return Float64Array.from(query, (value) => scale * roundToEven(Math.fround(value * inverse)));
+}
+
+/** The floats of a cell. */
+function readRow(cache: View, cell: number, out: Float32Array): void {
+  dequantizeRow(cache.format, cache.bytes, cache.rowOffset(cell), cache.columns, out);
+}
 
 /** Turns scores into probabilities in place; subtracts the largest first so that exp cannot overflow. */
 function softmax(scores: Float64Array): void {

@@ -9,6 +9,7 @@
 import { CriaError } from "../shared/errors.ts";
 import { rowBytes } from "../tensor/format.ts";
 import { floatToHalf } from "../tensor/half.ts";
+import { packQ80 } from "../tensor/pack.ts";
 
 const BLOCK = 32;
 
@@ -33,21 +34,10 @@ export function quantizeRow(format: QuantizedFormat, x: Float32Array): Uint8Arra
   const blockBytes = bytes.length / (x.length / BLOCK);
   for (let first = 0, at = 0; first < x.length; first += BLOCK, at += blockBytes) {
     const block = x.subarray(first, first + BLOCK);
-    if (format === "Q8_0") putQ8(block, view, at);
+    if (format === "Q8_0") packQ80(block, view, at);
     else putQ4(block, view, at);
   }
   return bytes;
-}
-
-function putQ8(block: Float32Array, view: DataView, at: number): void {
-  let largest = 0;
-  for (const value of block) largest = Math.max(largest, Math.abs(value));
-  const scale = Math.fround(largest / 127);
-  const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
-  view.setUint16(at, floatToHalf(scale), true);
-  block.forEach((value, index) => {
-    view.setInt8(at + 2 + index, roundAwayFromZero(Math.fround(value * inverse)));
-  });
 }
 
 function putQ4(block: Float32Array, view: DataView, at: number): void {
@@ -60,9 +50,4 @@ function putQ4(block: Float32Array, view: DataView, at: number): void {
     Math.min(15, Math.trunc(Math.fround(Math.fround(value * inverse) + 8.5)));
   for (let index = 0; index < BLOCK / 2; index++)
     view.setUint8(at + 2 + index, quant(block[index]) | (quant(block[index + BLOCK / 2]) << 4));
-}
-
-/** As C's roundf: halves go away from zero. */
-function roundAwayFromZero(value: number): number {
-  return Math.sign(value) * Math.floor(Math.abs(value) + 0.5);
 }

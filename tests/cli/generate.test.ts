@@ -52,6 +52,28 @@ describe("generate", () => {
     expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining(model) });
   });
 
+  test("-ctk and -ctv choose how the context is kept, and a session is of that kind", async () => {
+    const wide = join(folder, "wide.gguf");
+    const path = join(folder, "packed.session");
+    await writeTinyModel(wide, { width: 128 });
+    const run = (...types: string[]) =>
+      runCria([
+        ...["generate", "-m", wide, "-p", "hello", "-n", "5", "--temp", "0", ...types],
+        ...["--prompt-cache", path],
+      ]);
+    const packed = await run("-ctk", "q8_0", "-ctv", "q8_0");
+    expect(packed).toMatchObject({ code: 0, stderr: "" });
+    expect((await run("-ctk", "q8_0", "-ctv", "q8_0")).stdout).toBe(packed.stdout);
+    expect(await run("-ctk", "q8_0")).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("keys/values are Q8_0/Q8_0; the model keeps Q8_0/F16"),
+    });
+    expect(await run("-ctk", "q5_0")).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("f16 or q8_0"),
+    });
+  });
+
   test("--json has text, ids, log-probabilities, timings and the model's hash", async () => {
     const result = await json("-p", "hello", "-n", "5", "--logprobs", "2", "--prompt-logprobs");
     expect(result).toMatchObject({

@@ -29,6 +29,18 @@ test("says shape, formats, tokenizer and memory", async () => {
   expect(lines.get("memory")).toContain("cache of 128 tokens 16.4 kB");
 });
 
+test("reckons with the cache's types, and says which this model cannot have", async () => {
+  const wide = join(folder, "wide.gguf");
+  await writeTinyModel(wide, { width: 128 });
+  const memoryOf = async (...types: string[]): Promise<string> =>
+    /^memory.*$/m.exec((await runCria(["inspect", wide, "-c", "128", ...types])).stdout)?.[0] ?? "";
+  expect(await memoryOf()).toContain("cache of 128 tokens 65.5 kB");
+  expect(await memoryOf("-ctk", "q8_0", "-ctv", "q8_0")).toContain("cache of 128 tokens 34.8 kB");
+  expect(await memoryOf("--cache-type-v=Q8_0", "-ctk", "f16")).toContain("cache of 128 tokens 50.2 kB");
+  const { stdout } = await runCria(["inspect", model, "-ctk", "q8_0"]);
+  expect(stdout).toMatch(/^cannot run +a cache of Q8_0 needs heads of a multiple of 32 channels/m);
+});
+
 test("--tensors and --metadata list everything, long lists cut", async () => {
   const { stdout } = await runCria(["inspect", model, "--tensors", "--metadata"]);
   expect(stdout).toMatch(/^blk\.1\.ffn_down\.weight +F32 +\[32, 64\] +8\.19 kB$/m);

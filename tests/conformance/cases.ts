@@ -2,9 +2,10 @@
  * What every op is tried with, on every device: one table of cases per op. A new op does not compile without one.
  */
 import type { OpArgs, OpName } from "../../src/ops/index.ts";
+import type { CacheFormat } from "../../src/ops/store.ts";
 import { isPacked, type TensorFormat, tensorFormats } from "../../src/tensor/format.ts";
 import { columnView, type Tensor } from "../../src/tensor/tensor.ts";
-import type { Place } from "./place.ts";
+import { type Place, randomValues } from "./place.ts";
 import { trainingCases } from "./training-cases.ts";
 
 export interface Setup<Name extends OpName> {
@@ -168,20 +169,31 @@ function cacheArgs(place: Place, positions: readonly number[], sequences: readon
   };
 }
 
+/** Formats of the keys and of the values. */
+type CachePair = readonly [keys: CacheFormat, values: CacheFormat];
+
+const halves: CachePair = ["F16", "F16"];
+const quants: CachePair = ["Q8_0", "Q8_0"];
+
+function describeCache([keys, values]: CachePair): string {
+  return keys === "F16" && values === "F16" ? "" : `, keys of ${keys}, values of ${values}`;
+}
+
 function attentionCase(
   name: string,
   heads: number,
   kvHeads: number,
   headLength: number,
   window = 0,
+  formats = halves,
 ): Case<"attention"> {
-  return simple(name, (place) => {
+  return simple(`${name}${describeCache(formats)}`, (place) => {
     const cells = 12 * 8;
     const positions = [0, 3, 7, 8, 31, 20, 15];
     return {
       q: place.random(8, heads * headLength, 13),
-      keys: place.plainWeights("F16", cells * kvHeads, headLength, 14),
-      values: place.plainWeights("F16", cells * kvHeads, headLength, 15),
+      keys: place.plainWeights(formats[0], cells * kvHeads, headLength, 14),
+      values: place.plainWeights(formats[1], cells * kvHeads, headLength, 15),
       y: place.output(8, heads * headLength),
       kvHeads,
       scale: 4 / Math.sqrt(headLength),
@@ -193,16 +205,22 @@ function attentionCase(
 }
 
 /** Rows of a prompt that begins late: more than a span before it, tiles of several rows, rests of every size. */
-function promptAttentionCase(heads: number, kvHeads: number, rows: number, window = 0): Case<"attention"> {
+function promptAttentionCase(
+  heads: number,
+  kvHeads: number,
+  rows: number,
+  window = 0,
+  formats = halves,
+): Case<"attention"> {
   const name = `${rows} rows of a prompt, ${heads} heads on ${kvHeads}${window > 0 ? `, a window of ${window}` : ""}`;
-  return simple(name, (place) => {
-    const headLength = 12;
+  return simple(`${name}${describeCache(formats)}`, (place) => {
+    const headLength = formats === halves ? 12 : 32;
     const positions = Array.from({ length: rows }, (_, t) => (t < rows - 3 ? 240 + t : t - rows + 3));
     const sequences = positions.map((_, t) => (t < rows - 3 ? 1 : 0));
     return {
       q: place.random(rows, heads * headLength, 33, 3),
-      keys: place.plainWeights("F16", 2 * 320 * kvHeads, headLength, 34),
-      values: place.plainWeights("F16", 2 * 320 * kvHeads, headLength, 35),
+      keys: place.plainWeights(formats[0], 2 * 320 * kvHeads, headLength, 34),
+      values: place.plainWeights(formats[1], 2 * 320 * kvHeads, headLength, 35),
       y: place.output(rows, heads * headLength),
       kvHeads,
       scale: 1 / 2,
@@ -216,11 +234,11 @@ function promptAttentionCase(heads: number, kvHeads: number, rows: number, windo
   });
 }
 
-function longAttentionCase(): Case<"attention"> {
-  return simple("a long text in pages of 64", (place) => ({
+function longAttentionCase(formats = halves): Case<"attention"> {
+  return simple(`a long text in pages of 64${describeCache(formats)}`, (place) => ({
     q: place.random(2, 4 * 64, 16, 3),
-    keys: place.plainWeights("F16", 256 * 2, 64, 17),
-    values: place.plainWeights("F16", 256 * 2, 64, 18),
+    keys: place.plainWeights(formats[0], 256 * 2, 64, 17),
+    values: place.plainWeights(formats[1], 256 * 2, 64, 18),
     y: place.output(2, 4 * 64),
     kvHeads: 2,
     scale: 1 / 8,
@@ -289,6 +307,25 @@ export const cases: { readonly [Name in OpName]: readonly Case<Name>[] } = {
         return { args: { x, cache, ...where, count: place.count(4) }, outputs: [cache] };
       },
     },
+    {
+      name: "blocks of Q8_0, with halves, zeros, subnormal and large values",
+      async setup(place) {
+        const cache = place.output(96 * 2, 64, "Q8_0");
+        // In a block of one largest value of 127 each value is its own quant before it is rounded.
+        const x = place.floats(
+          randomValues(4 * 128, 38).map((value, i) => {
+            const block = i >> 5;
+            if (i % 32 === 0) return [127, 127, 0, 1e-42, 1e-30, 1e-5, 3e7, 1e-7][block % 8];
+            if (block % 8 === 0) return Math.round(250 * value) / 2;
+            if (block % 8 === 1) return [0.49999997, -0.49999997, 0.5, -0.5, 126.5, -1.5][i % 6];
+            return [0, 0, 0, 1e-42, 1e-30, 1e-5, 3e7, 1e-7][block % 8] * value;
+          }),
+          4,
+        );
+        const where = cacheArgs(place, [31, 0, 8, 9], [2, 1, 0, 0]);
+        return { args: { x, cache, ...where, count: place.count(4) }, outputs: [cache] };
+      },
+    },
   ],
   attention: [
     attentionCase("one key/value head for each query head", 3, 3, 8),
@@ -302,6 +339,15 @@ export const cases: { readonly [Name in OpName]: readonly Case<Name>[] } = {
     promptAttentionCase(14, 2, 37, 250),
     promptAttentionCase(9, 1, 20),
     promptAttentionCase(4, 4, 5),
+    longAttentionCase(quants),
+    longAttentionCase(["F16", "Q8_0"]),
+    longAttentionCase(["Q8_0", "F16"]),
+    attentionCase("grouped queries", 6, 2, 96, 0, quants),
+    attentionCase("a window", 4, 2, 32, 6, quants),
+    promptAttentionCase(6, 2, 45, 0, quants),
+    promptAttentionCase(14, 2, 37, 250, quants),
+    promptAttentionCase(9, 1, 20, 0, ["Q8_0", "F16"]),
+    promptAttentionCase(4, 4, 5, 0, ["F16", "Q8_0"]),
   ],
   swiglu: [3, 64, 130].map((columns) =>
     simple(`${columns} columns`, (place) => {

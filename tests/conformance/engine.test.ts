@@ -2,16 +2,31 @@
 import { describe, expect, it } from "vitest";
 import { createReferenceDevice } from "../../src/devices/reference/device.ts";
 import { Engine, type Sequence } from "../../src/generate/engine.ts";
+import type { CacheFormat } from "../../src/model/cache-format.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 import { loadWeights } from "../../src/model/load.ts";
 import { modelWeights } from "../../src/model/weights.ts";
-import { matricesFile, naiveLogits, randomMatrices, smallConfig } from "../random-model.ts";
+import {
+  matricesFile,
+  naiveLogits,
+  randomMatrices,
+  smallConfig,
+  toEightBits,
+  wideConfig,
+} from "../random-model.ts";
 
-async function openEngine(config: ModelConfig, seed: number, tied: boolean, sequenceCount = 1) {
+async function openEngine(
+  config: ModelConfig,
+  seed: number,
+  tied: boolean,
+  sequenceCount = 1,
+  cacheFormat: CacheFormat = "F16",
+) {
   const matrices = randomMatrices(config, seed, tied);
   const device = createReferenceDevice();
   const weights = await loadWeights(device, config, modelWeights(matricesFile(matrices), config));
-  return { matrices, engine: new Engine(device, config, weights, { contextLength: 160, sequenceCount }) };
+  const options = { contextLength: 160, sequenceCount, cacheFormat };
+  return { matrices, engine: new Engine(device, config, weights, options) };
 }
 
 async function allLogits(sequence: Sequence, ids: readonly number[]): Promise<number[][]> {
@@ -23,13 +38,13 @@ async function allLogits(sequence: Sequence, ids: readonly number[]): Promise<nu
 /** Ids that visit the whole vocabulary and pass a page border. */
 const ids = Array.from({ length: 70 }, (_, i) => (i * 29 + 7) % smallConfig.vocabularySize);
 
-function expectClose(actual: readonly number[][], wanted: readonly number[][]): void {
+/** By default, where a key lies between two f16, f32 and double may round it differently. */
+function expectClose(actual: readonly number[][], wanted: readonly number[][], tolerance = 2e-4): void {
   expect(actual.length).toBe(wanted.length);
   actual.forEach((row, t) => {
     const error = row.reduce((sum, value, i) => sum + (value - wanted[t][i]) ** 2, 0);
     const size = wanted[t].reduce((sum, value) => sum + value ** 2, 0);
-    // Where a key lies between two f16, f32 and double may round it differently.
-    expect(Math.sqrt(error / size)).toBeLessThan(2e-4);
+    expect(Math.sqrt(error / size)).toBeLessThan(tolerance);
   });
 }
 
@@ -46,6 +61,20 @@ describe("Engine", () => {
   it.each(shapes)("equals the plain forward pass: %s", async (_, config, tied) => {
     const { engine, matrices } = await openEngine(config, 11, tied);
     expectClose(await allLogits(engine.createSequence(), ids), naiveLogits(config, matrices, ids));
+  });
+
+  it("equals it with keys and values of eight bits, and needs heads of whole blocks for them", async () => {
+    const { engine, matrices } = await openEngine(wideConfig, 17, false, 1, "Q8_0");
+    const logits = await allLogits(engine.createSequence(), ids);
+    // A key that f32 and double round to two neighbours differs by a 127th of the largest.
+    expectClose(logits, naiveLogits(wideConfig, matrices, ids, toEightBits), 2e-3);
+    await expect(openEngine(smallConfig, 17, false, 1, "Q8_0")).rejects.toMatchObject({
+      code: "unsupported",
+      message: expect.stringContaining("a multiple of 32 channels; this model's have 8"),
+    });
+    await expect(openEngine(wideConfig, 17, false, 1, "Q4_0" as CacheFormat)).rejects.toMatchObject({
+      code: "bad-input",
+    });
   });
 
   it("gives the same bits however a text is cut into steps", async () => {

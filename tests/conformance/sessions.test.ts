@@ -7,6 +7,7 @@ import { createReferenceDevice } from "../../src/devices/reference/device.ts";
 import { createWasmDevice } from "../../src/devices/wasm/device.ts";
 import { loadModel } from "../../src/generate/load-model.ts";
 import type { Model } from "../../src/generate/model.ts";
+import { cacheFormats } from "../../src/ops/store.ts";
 import { nodeFiles } from "../../src/platform/node/file-system.ts";
 import { hashFiles } from "../../src/platform/node/hash.ts";
 import { startThread } from "../../src/platform/node/threads.ts";
@@ -16,8 +17,9 @@ import { writeTinyModel } from "../tiny-model.ts";
 let folder = "";
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "cria-sessions-"));
-  await writeTinyModel(join(folder, "tiny.gguf"), { contextLength: 512 });
-  await writeTinyModel(join(folder, "other.gguf"), { contextLength: 512, seed: 8 });
+  // Heads of 32 channels, so that a cache can have blocks.
+  await writeTinyModel(join(folder, "tiny.gguf"), { contextLength: 512, width: 128 });
+  await writeTinyModel(join(folder, "other.gguf"), { contextLength: 512, width: 128, seed: 8 });
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -26,9 +28,13 @@ const devices: readonly [string, () => Device | Promise<Device>][] = [
   ["wasm with 2 threads", () => createWasmDevice({ startThread, threadCount: 2 })],
 ];
 
-describe.each(devices)("%s", (_, createDevice) => {
+const settings = devices.flatMap(([name, createDevice]) =>
+  cacheFormats.map((cacheFormat) => ({ name, createDevice, cacheFormat })),
+);
+
+describe.each(settings)("$name, a cache of $cacheFormat", ({ createDevice, cacheFormat }) => {
   const open = (name = "tiny.gguf", options = {}): Promise<Model> =>
-    loadModel(join(folder, name), { files: nodeFiles, createDevice, hashFiles }, options);
+    loadModel(join(folder, name), { files: nodeFiles, createDevice, hashFiles }, { cacheFormat, ...options });
   // Longer than a page, and no whole number of pages.
   const prompt = [1, ...Array.from({ length: 149 }, (_, i) => 260 + ((i * 37) % 200))];
   const options = { temperature: 0, maxTokens: 20, ignoreEnd: true };
@@ -63,7 +69,7 @@ describe.each(devices)("%s", (_, createDevice) => {
     expect(held).toBeGreaterThan(prompt.length);
   });
 
-  it("refuses another model, a damaged file, another kind of file and a context that is too short", async () => {
+  it("refuses another model or cache format, a damaged file, another kind of file, too short a context", async () => {
     using other = await open("other.gguf");
     await expect(other.restoreSession(path())).rejects.toMatchObject({
       code: "bad-input",
@@ -76,6 +82,15 @@ describe.each(devices)("%s", (_, createDevice) => {
     await truncate(cut, (await stat(cut)).size - 10);
     await expect(model.restoreSession(cut)).rejects.toMatchObject({ code: "bad-file" });
     await expect(model.restoreSession(join(folder, "tiny.gguf"))).rejects.toMatchObject({ code: "bad-file" });
+    using values = await open("tiny.gguf", {
+      cacheFormat: { keys: cacheFormat, values: cacheFormats.find((f) => f !== cacheFormat) },
+    });
+    await expect(values.restoreSession(path())).rejects.toMatchObject({
+      code: "bad-input",
+      message: expect.stringMatching(
+        `keys/values are ${cacheFormat}/${cacheFormat}; the model keeps ${cacheFormat}/`,
+      ),
+    });
     using short = await open("tiny.gguf", { contextLength: 64 });
     await expect(short.restoreSession(path())).rejects.toMatchObject({ code: "context-full" });
     // All are usable afterwards, and begin from nothing.

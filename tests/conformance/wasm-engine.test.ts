@@ -5,24 +5,36 @@ import { createReferenceDevice } from "../../src/devices/reference/device.ts";
 import { createWasmDevice, type WasmDeviceOptions } from "../../src/devices/wasm/device.ts";
 import type { Thread } from "../../src/devices/wasm/threads.ts";
 import { Engine, type Sequence } from "../../src/generate/engine.ts";
+import type { CacheFormatOption } from "../../src/model/cache-format.ts";
 import { loadWeights } from "../../src/model/load.ts";
 import { type Placement, singlePlacement } from "../../src/model/placement.ts";
 import { modelWeights } from "../../src/model/weights.ts";
 import { startThread } from "../../src/platform/node/threads.ts";
 import type { Device } from "../../src/tensor/device.ts";
 import { denseTensor, type Tensor } from "../../src/tensor/tensor.ts";
-import { matricesFile, naiveLogits, randomMatrices, smallConfig } from "../random-model.ts";
+import {
+  matricesFile,
+  naiveLogits,
+  randomMatrices,
+  smallConfig,
+  toEightBits,
+  wideConfig,
+} from "../random-model.ts";
 
 const matrices = randomMatrices(smallConfig, 11, false);
+const wideMatrices = randomMatrices(wideConfig, 11, false);
 const ids = Array.from({ length: 70 }, (_, i) => (i * 29 + 7) % smallConfig.vocabularySize);
 
+/** With keys and values in F16, or both in Q8_0, or only the keys: then of the model whose heads have 32 channels. */
 async function openEngine(
   device: Device,
+  cacheFormat: CacheFormatOption = "F16",
   placement: Placement = singlePlacement(smallConfig.layerCount),
 ): Promise<Engine> {
-  const file = modelWeights(matricesFile(matrices), smallConfig);
-  const weights = await loadWeights(device, smallConfig, file, { placement });
-  return new Engine(device, smallConfig, weights, { contextLength: 160, sequenceCount: 2 });
+  const [config, rows] = cacheFormat === "F16" ? [smallConfig, matrices] : [wideConfig, wideMatrices];
+  const file = modelWeights(matricesFile(rows), config);
+  const weights = await loadWeights(device, config, file, { placement });
+  return new Engine(device, config, weights, { contextLength: 160, sequenceCount: 2, cacheFormat });
 }
 
 async function allLogits(sequence: Sequence, tokens: readonly number[]): Promise<number[][]> {
@@ -40,27 +52,51 @@ const settings: readonly [string, WasmDeviceOptions][] = [
   ["four workers", { startThread, threadCount: 4, smallWork: 0 }],
 ];
 
-let expected: number[][];
+const formats: readonly [string, CacheFormatOption][] = [
+  ["F16", "F16"],
+  ["Q8_0", "Q8_0"],
+  ["keys in Q8_0", { keys: "Q8_0" }],
+];
+
+/** All logits, by the name of the cache's format. */
+const expected = new Map<string, number[][]>();
 beforeAll(async () => {
-  const engine = await openEngine(await createWasmDevice());
-  expected = await allLogits(engine.createSequence(), ids);
-  engine.dispose();
+  for (const [name, format] of formats) {
+    const engine = await openEngine(await createWasmDevice(), format);
+    expected.set(name, await allLogits(engine.createSequence(), ids));
+    engine.dispose();
+  }
 });
+
+function expectedIn(format: string): number[][] {
+  return expected.get(format) ?? [];
+}
 
 it("equals the plain forward pass and the reference device", async () => {
   const engine = await openEngine(createReferenceDevice());
   const reference = await allLogits(engine.createSequence(), ids);
   for (const [t, row] of naiveLogits(smallConfig, matrices, ids).entries())
     for (const [i, value] of row.entries()) {
-      expect(Math.abs(expected[t][i] - value)).toBeLessThan(2e-3);
-      expect(Math.abs(expected[t][i] - reference[t][i])).toBeLessThan(1e-3);
+      expect(Math.abs(expectedIn("F16")[t][i] - value)).toBeLessThan(2e-3);
+      expect(Math.abs(expectedIn("F16")[t][i] - reference[t][i])).toBeLessThan(1e-3);
     }
 });
 
-describe.each(settings)("on %s", (_, options) => {
+it("equals the plain forward pass with keys and values of eight bits", () => {
+  // A key that f32 and double round to two neighbours differs by a 127th of the largest.
+  for (const [t, row] of naiveLogits(wideConfig, wideMatrices, ids, toEightBits).entries())
+    for (const [i, value] of row.entries())
+      expect(Math.abs(expectedIn("Q8_0")[t][i] - value)).toBeLessThan(1e-2);
+});
+
+const runs = formats.flatMap(([format, option]) =>
+  settings.map(([name, options]) => ({ format, option, name, options })),
+);
+
+describe.each(runs)("a cache of $format on $name", ({ format, option, options }) => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openEngine(await createWasmDevice(options));
+    engine = await openEngine(await createWasmDevice(options), option);
   });
   afterAll(() => engine.dispose());
 
@@ -75,7 +111,10 @@ describe.each(settings)("on %s", (_, options) => {
       await other.append(ids.slice(0, 1), "none");
       first += length;
     }
-    expect(rows).toEqual(expected);
+    expect(rows).toEqual(expectedIn(format));
+    // And again on the page that this sequence filled.
+    expect(other.begin(ids)).toBe(64);
+    expect(await allLogits(other, ids.slice(64))).toEqual(expectedIn(format).slice(64));
   });
 });
 
@@ -90,11 +129,11 @@ describe("in several memories", () => {
     const devices = Array.from({ length: placement.bankCount }, () =>
       createWasmDevice({ startThread, threadCount: 2, smallWork: 0 }),
     );
-    const engine = await openEngine(bankedDevice(await Promise.all(devices)), placement);
+    const engine = await openEngine(bankedDevice(await Promise.all(devices)), "F16", placement);
     const sequence = engine.createSequence();
     const rows = await allLogits(sequence, ids.slice(0, 1));
     rows.push(...(await allLogits(sequence, ids.slice(1))));
-    expect(rows).toEqual(expected);
+    expect(rows).toEqual(expectedIn("F16"));
     engine.dispose();
   });
 
@@ -108,7 +147,7 @@ describe("in several memories", () => {
       },
     });
     const device = bankedDevice([await createWasmDevice({ startThread }), dying]);
-    const engine = await openEngine(device, { bankCount: 2, layers: [0, 1], head: 0 });
+    const engine = await openEngine(device, "F16", { bankCount: 2, layers: [0, 1], head: 0 });
     const sequence = engine.createSequence();
     await sequence.append(ids.slice(0, 3), "none");
     void threads[0].terminate();

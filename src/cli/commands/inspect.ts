@@ -4,12 +4,18 @@ import { describeModel } from "../inspect/describe.ts";
 import { metadataLines, reportJson, reportLines, tensorLines } from "../inspect/report.ts";
 import { locateModel } from "../locate-model.ts";
 import { integer } from "../number-arguments.ts";
-import { addModelOptions, given, type ModelFlags, requireModel } from "../options.ts";
+import {
+  addCacheOptions,
+  addModelOptions,
+  cacheOption,
+  given,
+  type RunFlags,
+  requireModel,
+} from "../options.ts";
 import { formatBytes } from "../quantities.ts";
 import { errorColors, notice, outputColors, writeJson, writeLine } from "../terminal.ts";
 
-interface Flags extends ModelFlags {
-  readonly ctxSize?: number;
+interface Flags extends Omit<RunFlags, "threads" | "device" | "lora"> {
   readonly tensors?: boolean;
   readonly metadata?: boolean;
   readonly json?: boolean;
@@ -25,6 +31,7 @@ export function addInspectCommand(program: Command): void {
       .env("LLAMA_ARG_CTX_SIZE")
       .argParser(integer(0)),
   );
+  addCacheOptions(command);
   command
     .optionsGroup("Output:")
     .option("--tensors", "list all tensors")
@@ -32,7 +39,11 @@ export function addInspectCommand(program: Command): void {
     .option("--json", "print one JSON object")
     .action(async (name: string | undefined, flags: Flags) => {
       const location = await locateModel(requireModel(command, name ?? flags.model), flags.offline === true);
-      const options = given({ contextLength: flags.ctxSize, tokenizer: flags.tokenizer });
+      const options = given({
+        contextLength: flags.ctxSize,
+        cacheFormat: cacheOption(flags),
+        tokenizer: flags.tokenizer,
+      });
       const description = await describeModel(location.path, location.files, options);
       const fetched = location.fetchedBytes();
       if (flags.json) {

@@ -10,6 +10,7 @@ import type { FileSystem } from "../../files/byte-source.ts";
 import { type TensorFile, tensorBytes } from "../../files/stored-tensor.ts";
 import { engineBytes } from "../../generate/engine.ts";
 import { Cache } from "../../model/cache.ts";
+import { type CacheFormatOption, cacheFormats } from "../../model/cache-format.ts";
 import { openTensorFile } from "../../model/checkpoint.ts";
 import { findChatTemplate, findVocabulary } from "../../model/companions.ts";
 import { type ModelConfig, readConfig } from "../../model/config.ts";
@@ -74,6 +75,8 @@ export interface ModelDescription {
 export interface DescribeOptions {
   /** For the memory: 0 is the model's own. Default: the model's own, at most 4096. */
   readonly contextLength?: number;
+  /** For the memory. Default F16. */
+  readonly cacheFormat?: CacheFormatOption;
   readonly tokenizer?: string;
 }
 
@@ -115,7 +118,7 @@ export async function describeModel(
       tensors,
       tokenizer: vocabulary && describeTokenizer(vocabulary),
       chatTemplate,
-      memory: config && weights && (await describeMemory(config, weights, options.contextLength)),
+      memory: config && weights && (await attempt(() => describeMemory(config, weights, options))),
       metadata: new Map<string, unknown>([...file.metadata, ...Object.entries(file.config)]),
       problems,
     };
@@ -177,15 +180,16 @@ function describeTokenizer(vocabulary: Vocabulary): TokenizerDescription {
 async function describeMemory(
   config: ModelConfig,
   weights: ModelWeights,
-  asked: number | undefined,
+  { contextLength: asked, cacheFormat }: DescribeOptions,
 ): Promise<MemoryDescription> {
+  const formats = cacheFormats(config, cacheFormat);
   const contextLength =
     asked === undefined ? Math.min(config.contextLength, DEFAULT_CONTEXT) : asked || config.contextLength;
   const device = await usualDevice();
-  const engine = engineBytes(device, config, { contextLength });
+  const engine = engineBytes(device, config, { contextLength, cacheFormat: formats });
   const held = weightBytes(weights, device);
   device.dispose();
-  const cache = Cache.bytesOf(config, contextLength);
+  const cache = Cache.bytesOf(config, contextLength, formats);
   return { contextLength, weights: held, cache, buffers: engine - cache, total: held + engine };
 }
 

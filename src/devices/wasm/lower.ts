@@ -189,7 +189,7 @@ const lowerings: Lowerings = {
     return [
       call(
         ...[codes.STORE, ...rowsOf(place, x), ...rowsOf(place, cache), ...cacheWords(place, where)],
-        ...[place.addressOf(count), x.columns / cache.columns, cache.columns],
+        ...[place.addressOf(count), x.columns / cache.columns, cache.columns, formatCode(cache.format)],
       ),
     ];
   },
@@ -202,10 +202,10 @@ const lowerings: Lowerings = {
       );
     const heads = q.columns / headLength;
     const group = heads / kvHeads;
-    // Scores of a piece, tiles of up to 8 queries, then two numbers a query (attention.ts, attention-tile.ts).
+    // Scores of a piece and room to scale them, tiles of up to 8 queries, then two numbers a query (attention.ts, attention-tile.ts).
     const queries = Math.max(ATTENTION_BLOCK, group);
     const bytes =
-      2048 + (Math.floor(queries / 8) + 2) * (160 + 64 * headLength) + 64 * Math.ceil(queries / 8);
+      4096 + (Math.floor(queries / 8) + 2) * (160 + 64 * headLength) + 64 * Math.ceil(queries / 8);
     const sharedRows = Math.min(q.rows, Math.ceil(ATTENTION_SHARES / kvHeads));
     const spans = Math.ceil((where.pages.columns * where.pageLength) / ATTENTION_SPAN);
     const scratch = new Scratch(place);
@@ -217,6 +217,7 @@ const lowerings: Lowerings = {
         ...[...cacheWords(place, where), place.addressOf(count), kvHeads, group, headLength],
         ...[floatBits(scale), window, tiles(), bytes, ...HALF_CONSTANTS],
         ...[sharedRows, spanValues(), spans, ATTENTION_BLOCK],
+        ...[formatCode(keys.format), formatCode(values.format)],
       ];
       return [call(codes.ATTENTION, ...words), call(codes.ATTENTION_JOIN, ...words)];
     });

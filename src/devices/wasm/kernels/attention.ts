@@ -10,11 +10,14 @@
  *
  * Words: q, stride, keys, stride, values, stride, y, stride, positions, sequences, pages, stride, page length, count,
  * key/value heads, group, head length, scale, window, scratch, its bytes a thread, HALF_MASK, HALF_POWER, rows of a
- * step whose spans are shared, spans (16 bytes + a head each), how many a query may have, queries in a block.
+ * step whose spans are shared, spans (16 bytes + a head each), how many a query may have, queries in a block, formats of the
+ * keys and the values.
  */
+import { placeRounded } from "./attention-scores";
 import { attendTile, FIRST, LARGEST, LAST, PIECE, QUERIES, SCORE_BYTES, SUM, sumsOf, tileBytes } from "./attention-tile";
 import { takePiece } from "./barrier";
 import { address, float, integer, shareFirst } from "./call";
+import { Q8_0 } from "./codes";
 import { exponentialOf } from "./numbers";
 
 /** Positions of a span: a whole number of pieces. */
@@ -28,6 +31,8 @@ const GROUP: usize = 16;
 const HEAD_LENGTH: usize = 17;
 const WINDOW: usize = 19;
 const SHARED_ROWS: usize = 24;
+const KEY_FORMAT: usize = 28;
+const VALUE_FORMAT: usize = 29;
 
 export function attention(call: usize, control: usize, thread: i32): void {
   const count = load<i32>(address(call, COUNT));
@@ -230,6 +235,10 @@ function placeQueries(call: usize, row: i32, kvHead: i32, count: i32, tiles: usi
     }
     store<i32>(tile + (lane << 2), firstSeen(call, position), FIRST);
     store<i32>(tile + (lane << 2), position, LAST);
+    if (integer(call, KEY_FORMAT) == Q8_0) {
+      placeRounded(q, tile + QUERIES, lane, headLength, float(call, 18));
+      continue;
+    }
     const to = tile + QUERIES + (lane << 4);
     for (let c: usize = 0; c < <usize>headLength; c += 4)
       v128.store(to + ((c * <usize>size) << 2), v128.load(q + (c << 2)));
@@ -246,6 +255,8 @@ function attendSpan(call: usize, row: i32, kvHead: i32, count: i32, span: i32, s
   const scale = float(call, 18);
   const mask = v128.load32_splat(call + 4 * 22);
   const power = v128.load32_splat(call + 4 * 23);
+  const quantKeys = integer(call, KEY_FORMAT) == Q8_0;
+  const quantValues = integer(call, VALUE_FORMAT) == Q8_0;
   const pages = address(call, 11) + <usize>sequenceOf(call, row) * address(call, 12);
   const kvHeads = integer(call, KV_HEADS);
   const tiles = scratch + SCORE_BYTES;
@@ -274,19 +285,19 @@ function attendSpan(call: usize, row: i32, kvHead: i32, count: i32, span: i32, s
       const tile = tileOf(query, count, tiles, headLength);
       switch (size) {
         case 8:
-          attendTile(8, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power);
+          attendTile(8, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power, quantKeys, quantValues);
           break;
         case 4:
-          attendTile(4, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power);
+          attendTile(4, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power, quantKeys, quantValues);
           break;
         case 3:
-          attendTile(3, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power);
+          attendTile(3, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power, quantKeys, quantValues);
           break;
         case 2:
-          attendTile(2, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power);
+          attendTile(2, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power, quantKeys, quantValues);
           break;
         default:
-          attendTile(1, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power);
+          attendTile(1, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power, quantKeys, quantValues);
       }
     }
     start += length;
