@@ -32,7 +32,12 @@ export function multiplyPanels(call: usize, count: i32, groupFirst: i32, groupLa
   const blockBytes = wide ? WIDE_BLOCK_BYTES : panelBlockBytes(hasShortGroups(format), hasOffsets(format));
   const panelBytes = <usize>blocks * blockBytes;
   const panels = scratch + SUMS_BYTES;
-  const panelCount = <i32>((address(call, 16) - SUMS_BYTES) / panelBytes);
+  // As many groups as there is room for, in equal parts: of few groups the tokens' activations are read for little.
+  const most = <i32>((address(call, 16) - SUMS_BYTES) / panelBytes);
+  const groups = groupLast - groupFirst;
+  if (groups == 0) return;
+  const parts = (groups + most - 1) / most;
+  const panelCount = (groups + parts - 1) / parts;
   for (let first = groupFirst; first < groupLast; first += panelCount) {
     const end = min(groupLast, first + panelCount);
     for (let group = first; group < end; group++) {
