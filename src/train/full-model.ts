@@ -17,6 +17,8 @@ import { dequantizeRow } from "../tensor/unpack.ts";
 import type { TrainingModel } from "./forward.ts";
 import type { ParameterShape, ParameterStore } from "./parameters.ts";
 
+export const ROPE_FACTORS = "rope_freqs.weight";
+
 /** A parameter and the weights of a file that lie in it, in order of their rows. */
 interface Fused {
   readonly name: string;
@@ -140,6 +142,17 @@ export async function fillFrom(
     }
     store.write(name, values);
   }
+}
+
+/** The divisors of rope's frequencies that a file may hold as a table, as those of Llama 3.1 do; they are not trained. */
+export async function storedRopeFactors(
+  weights: ModelWeights | undefined,
+): Promise<Float32Array | undefined> {
+  const stored = weights?.get(ROPE_FACTORS);
+  if (!stored) return undefined;
+  const values = new Float32Array(stored.columns);
+  await dequantizeInto(stored, values);
+  return values;
 }
 
 async function dequantizeInto(stored: StoredTensor, values: Float32Array): Promise<void> {

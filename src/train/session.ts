@@ -12,7 +12,7 @@ import { CriaError } from "../shared/errors.ts";
 import type { Device } from "../tensor/device.ts";
 import { denseTensor, type Memory } from "../tensor/tensor.ts";
 import type { TrainingModel } from "./forward.ts";
-import { fillFrom, fullModel, fullModelShapes, initialize } from "./full-model.ts";
+import { fillFrom, fullModel, fullModelShapes, initialize, storedRopeFactors } from "./full-model.ts";
 import { frozenModel, initializeLora, loraModel, loraShapes } from "./lora.ts";
 import { type AdamWOptions, Optimizer } from "./optimizer.ts";
 import { type ParameterShape, ParameterStore } from "./parameters.ts";
@@ -89,7 +89,7 @@ export async function openSession(device: Device, options: SessionOptions): Prom
       initializeLora(store, seed);
       model = loraModel(base, store, lora, denseTensor(values(new Int32Array(1)), 0, 1, 1, "I32"));
     } else {
-      const frequencies = ropeFrequencies(config);
+      const frequencies = ropeFrequencies(config, await storedRopeFactors(weights));
       const tensor = denseTensor(values(frequencies), 0, 1, frequencies.length, "F32");
       model = fullModel(store, config, tensor, tied);
       if (weights) await fillFrom(store, config, tied, weights);

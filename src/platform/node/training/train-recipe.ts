@@ -10,6 +10,7 @@ import { chatFormat } from "../../../generate/chat-format/detect.ts";
 import { writeAdapter } from "../../../model/adapter.ts";
 import { load } from "../../../node.ts";
 import { createTokenizer } from "../../../tokenizer/create-tokenizer.ts";
+import { ROPE_FACTORS } from "../../../train/full-model.ts";
 import { trainedAdapter } from "../../../train/lora.ts";
 import type { Recipe } from "../../../train/recipe.ts";
 import { runTraining } from "../../../train/run.ts";
@@ -150,12 +151,21 @@ async function writeResult(recipe: Recipe, start: Start, { store }: Session): Pr
 
 async function writeModelTo(
   recipe: Recipe,
-  { config, tied, vocabulary, chatTemplate }: Start,
+  { config, tied, vocabulary, chatTemplate, weights }: Start,
   { store }: Pick<Session, "store">,
   path: string,
 ): Promise<void> {
   const template = chatTemplate === undefined ? {} : { chatTemplate };
-  await writeTrainedModel({ store, config, tied, vocabulary, ...template }, path, nodeFiles, recipe.type);
+  const factors = weights?.get(ROPE_FACTORS);
+  const model = {
+    store,
+    config,
+    tied,
+    vocabulary,
+    ...template,
+    ...(factors ? { ropeFactors: factors } : {}),
+  };
+  await writeTrainedModel(model, path, nodeFiles, recipe.type);
 }
 
 /** Lets the model as it is now answer the recipe's prompts, through the same file and engine as a user's. */
