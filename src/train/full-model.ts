@@ -144,6 +144,21 @@ export async function fillFrom(
   }
 }
 
+/** The same weights as F32, made row by row when they are read. */
+export function floatWeights(weights: ModelWeights): Map<string, StoredTensor> {
+  return new Map(
+    Array.from(weights, ([name, stored]) => {
+      const { rows, columns, shape } = stored;
+      const readRows = async (first: number, count: number): Promise<Uint8Array> => {
+        const values = new Float32Array(count * columns);
+        await dequantizeInto(stored, values, first, count);
+        return new Uint8Array(values.buffer);
+      };
+      return [name, { name, format: "F32", rows, columns, ...(shape ? { shape } : {}), readRows }];
+    }),
+  );
+}
+
 /** The divisors of rope's frequencies that a file may hold as a table, as those of Llama 3.1 do; they are not trained. */
 export async function storedRopeFactors(
   weights: ModelWeights | undefined,
@@ -155,11 +170,16 @@ export async function storedRopeFactors(
   return values;
 }
 
-async function dequantizeInto(stored: StoredTensor, values: Float32Array): Promise<void> {
-  const { format, rows, columns } = stored;
-  const bytes = await stored.readRows(0, rows);
-  const stride = bytes.length / rows;
-  for (let r = 0; r < rows; r++)
+async function dequantizeInto(
+  stored: StoredTensor,
+  values: Float32Array,
+  rowFirst = 0,
+  rowCount: number = stored.rows,
+): Promise<void> {
+  const { format, columns } = stored;
+  const bytes = await stored.readRows(rowFirst, rowCount);
+  const stride = bytes.length / rowCount;
+  for (let r = 0; r < rowCount; r++)
     dequantizeRow(format, bytes, r * stride, columns, values.subarray(r * columns, (r + 1) * columns));
 }
 

@@ -7,6 +7,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { createWasmDevice } from "../../../devices/wasm/device.ts";
 import { chatFormat } from "../../../generate/chat-format/detect.ts";
+import type { Model } from "../../../generate/model.ts";
 import { writeAdapter } from "../../../model/adapter.ts";
 import { load } from "../../../node.ts";
 import { createTokenizer } from "../../../tokenizer/create-tokenizer.ts";
@@ -122,7 +123,7 @@ export async function trainRecipe(recipe: Recipe, options: TrainRecipeOptions = 
   }
 }
 
-/** The settings that decide the numbers: another output folder or more samples change nothing. */
+/** The settings that decide the numbers: another output folder, licence or more samples change nothing. */
 function numbersOf(recipe: Recipe): unknown {
   const {
     output: _output,
@@ -133,7 +134,7 @@ function numbersOf(recipe: Recipe): unknown {
     ...rest
   } = recipe;
   const { validateEvery: _every, validationWindows: _windows, type: _type, ...numbers } = rest;
-  return numbers;
+  return { ...numbers, data: recipe.data.map(({ license: _license, ...source }) => source) };
 }
 
 /** Writes what was trained; gives its name in the folder. */
@@ -168,21 +169,42 @@ async function writeModelTo(
   await writeTrainedModel(model, path, nodeFiles, recipe.type);
 }
 
-/** Lets the model as it is now answer the recipe's prompts, through the same file and engine as a user's. */
+/** Lets the model as it is now answer the recipe's prompts, through the same files and engine as a user's. */
 async function sample(recipe: Recipe, start: Start, session: Session): Promise<Sample[]> {
-  // An adapter alone answers nothing.
-  if (!recipe.sample || (recipe.kind !== "pretrain" && recipe.lora)) return [];
+  if (!recipe.sample) return [];
   const path = join(recipe.output, "sample.gguf");
-  await writeModelTo(recipe, start, session, path);
-  using model = await load(path);
-  const samples: Sample[] = [];
-  for (const prompt of recipe.sample.prompts) {
-    const settings = { maxTokens: recipe.sample.maxTokens, seed: recipe.seed, temperature: 0.7 };
-    const generation =
-      start.chatTemplate === undefined
-        ? model.generate(prompt, settings)
-        : model.chat([{ role: "user", content: prompt }], settings);
-    samples.push({ prompt, text: (await generation.result()).text });
+  try {
+    using model = await sampledModel(recipe, start, session, path);
+    const samples: Sample[] = [];
+    for (const prompt of recipe.sample.prompts) {
+      const settings = { maxTokens: recipe.sample.maxTokens, seed: recipe.seed, temperature: 0.7 };
+      const generation =
+        start.chatTemplate === undefined
+          ? model.generate(prompt, settings)
+          : model.chat([{ role: "user", content: prompt }], settings);
+      samples.push({ prompt, text: (await generation.result()).text });
+    }
+    return samples;
+  } finally {
+    await nodeRun.remove(path);
   }
-  return samples;
+}
+
+/** The trained model, or the base with the adapter that was trained. */
+async function sampledModel(recipe: Recipe, start: Start, session: Session, path: string): Promise<Model> {
+  const template = start.chatTemplate === undefined ? {} : { chatTemplate: start.chatTemplate };
+  if (recipe.kind === "pretrain" || !recipe.lora) {
+    await writeModelTo(recipe, start, session, path);
+    return load(path);
+  }
+  const base = { config: start.config, name: recipe.base };
+  await writeAdapter(await trainedAdapter(session.store, recipe.name, recipe.lora), path, base, nodeFiles);
+  const model = await load(recipe.base, template);
+  try {
+    await model.useAdapters([{ name: await model.loadAdapter(path) }]);
+    return model;
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
 }
