@@ -128,6 +128,23 @@ describe("a run", () => {
     expect(await weightsOf("again", "-t", "2", "--set", "gradientCheckpointing=true")).toEqual(one);
   });
 
+  it("takes the memory that it says before it starts, within a fifth", async () => {
+    const model = join(import.meta.dirname, "..", "..", "models", "default.gguf");
+    const options = ["--base", model, "--data", at("text.jsonl"), "-o", at("memory")];
+    const { code, stderr } = await runCria([
+      ...["train", "pretrain", ...options, "--steps", "2", "--windows", "16", "--length", "256", "-t", "2"],
+    ]);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    const bytes = (pattern: RegExp) => {
+      const [, amount, unit] = pattern.exec(stderr) ?? [];
+      return Number(amount) * (unit === "GB" ? 1e9 : 1e6);
+    };
+    const ratio =
+      bytes(/([\d.]+) (MB|GB) of memory at the peak/) / bytes(/Memory: ([\d.]+) (MB|GB) \(program/);
+    expect(ratio).toBeGreaterThan(1 / 1.2);
+    expect(ratio).toBeLessThan(1.2);
+  });
+
   it("tunes adapters beside a base, for llama.cpp and PEFT, and merges them", async () => {
     const path = recipe("tuned", {
       ...{ kind: "sft", base: at("tiny.gguf"), data: [{ path: at("chat.jsonl") }], validation: 0 },

@@ -38,6 +38,8 @@ export interface RunStart {
   /** Values that are trained. */
   readonly parameters: number;
   readonly memory: MemoryPlan;
+  /** Bytes of the process before the run's own are allocated: Node, its threads, the data's tables. */
+  readonly program: number;
   /** Documents and tokens, in words. */
   readonly data: string;
 }
@@ -83,6 +85,7 @@ export async function trainRecipe(recipe: Recipe, options: TrainRecipeOptions = 
     opened = data;
     const log = new RunLog(recipe);
     await log.open();
+    const program = process.memoryUsage().rss;
     await runTraining({
       recipe,
       config: start.config,
@@ -94,7 +97,7 @@ export async function trainRecipe(recipe: Recipe, options: TrainRecipeOptions = 
       fingerprint: JSON.stringify([numbersOf(recipe), data.fingerprint, await hashFiles(start.paths)]),
       resume: options.resume ?? false,
       ...(signal ? { signal } : {}),
-      onStart: (known) => options.onStart?.({ ...known, data: data.description }),
+      onStart: (known) => options.onStart?.({ ...known, program, data: data.description }),
       onStep: (metrics) => {
         log.step(metrics);
         options.onStep?.(metrics);
