@@ -154,7 +154,9 @@ describe("a run", () => {
     expect(await runCria(["train", "sft", path])).toMatchObject({ code: 0 });
     expect(metricsOf("tuned").at(-1)).toMatchObject({ step: 6, samples: [{ prompt: "say ba" }] });
     expect(readdirSync(at("tuned"))).not.toContain("sample.gguf");
-    expect(existsSync(join(at("tuned"), "adapter", "adapter_config.json"))).toBe(true);
+    expect(readdirSync(join(at("tuned"), "adapter")).sort()).toEqual([
+      ...["README.md", "adapter_config.json", "adapter_model.safetensors"],
+    ]);
     const merged = await runCria([
       ...["convert", at("tiny.gguf"), at("merged.gguf"), "--lora", join(at("tuned"), "adapter.gguf")],
     ]);

@@ -60,6 +60,9 @@ export class RunLog {
       date: new Date().toISOString().slice(0, 10),
     });
     await writeFile(join(this.#recipe.output, "README.md"), card);
+    // A folder for PEFT goes its own way.
+    if (this.#recipe.kind !== "pretrain" && this.#recipe.lora)
+      await writeFile(join(this.#recipe.output, "adapter", "README.md"), card);
   }
 
   async writeReport(): Promise<void> {
