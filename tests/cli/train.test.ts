@@ -129,10 +129,11 @@ describe("a run", () => {
   });
 
   it("takes the memory that it says before it starts, within a fifth", async () => {
+    // Large enough for its own parts to outweigh what Node collects late.
     const model = join(import.meta.dirname, "..", "..", "models", "default.gguf");
     const options = ["--base", model, "--data", at("text.jsonl"), "-o", at("memory")];
     const { code, stderr } = await runCria([
-      ...["train", "pretrain", ...options, "--steps", "2", "--windows", "16", "--length", "256", "-t", "2"],
+      ...["train", "pretrain", ...options, "--steps", "1", "--windows", "32", "--length", "256", "-t", "2"],
     ]);
     expect({ code, stderr }).toMatchObject({ code: 0 });
     const bytes = (pattern: RegExp) => {
