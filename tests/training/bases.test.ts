@@ -3,15 +3,21 @@ import { describe, expect, it } from "vitest";
 import { createReferenceDevice } from "../../src/devices/reference/device.ts";
 import { createWasmDevice } from "../../src/devices/wasm/device.ts";
 import type { StoredTensor } from "../../src/files/stored-tensor.ts";
+import { openCheckpoint } from "../../src/model/checkpoint.ts";
 import { type ModelWeights, modelWeights } from "../../src/model/weights.ts";
 import { quantizeRow } from "../../src/quantize/quantize.ts";
 import type { Device } from "../../src/tensor/device.ts";
 import { blockBytes, rowBytes } from "../../src/tensor/format.ts";
 import { floatToHalf } from "../../src/tensor/half.ts";
 import { dequantizeRow } from "../../src/tensor/unpack.ts";
+import { fullModelShapes, initialize, storedRopeFactors } from "../../src/train/full-model.ts";
+import { ParameterStore } from "../../src/train/parameters.ts";
 import type { LoraSettings } from "../../src/train/recipe.ts";
 import { openSession, type Session } from "../../src/train/session.ts";
+import { writeTrainedModel } from "../../src/train/write-trained.ts";
+import { sentencePieceVocabulary } from "../builders/vocabulary.ts";
 import { randomWeights } from "../conformance/place.ts";
+import { memoryFiles } from "../memory-files.ts";
 import { matricesFile, randomMatrices, seededNumbers, smallConfig, storedRows } from "../random-model.ts";
 import { randomBatch } from "./random-batch.ts";
 
@@ -157,4 +163,22 @@ it("full training turns rows by the base's rope factors, as adapters beside it d
     Math.max(...(await pass.forward(batch)).map((value, t) => Math.abs(value - values[t])));
   expect(await distance(beside)).toBeLessThan(1e-5);
   expect(await distance(without)).toBeGreaterThan(1e-2);
+});
+
+it("a trained model is written with the base's rope factors", async () => {
+  const vocabulary = sentencePieceVocabulary(["▁", "a", "b"]);
+  const small = { ...smallConfig, vocabularySize: vocabulary.pieces.length };
+  const store = new ParameterStore(createReferenceDevice(), fullModelShapes(small, true));
+  initialize(store, small, true, 1);
+  const factors = Float32Array.of(1, 2, 4, 8);
+  const files = memoryFiles();
+  const ropeFactors = storedRows("rope_freqs.weight", [factors]);
+  await writeTrainedModel(
+    { store, config: small, tied: true, vocabulary, ropeFactors },
+    "m.gguf",
+    files,
+    "q8_0",
+  );
+  const { weights } = await openCheckpoint("m.gguf", files);
+  expect(await storedRopeFactors(weights)).toEqual(factors);
 });
