@@ -1,4 +1,7 @@
-"""Makes the Parquet files of tests/fixtures/parquet, one a compression: python parquet.py FOLDER (pip install pyarrow)."""
+"""Makes the Parquet files of tests/fixtures/parquet: python parquet.py FOLDER (pip install pyarrow).
+
+One a compression, and one a shape of records, which tests/training/data-records.test.ts also writes as JSONL and CSV.
+"""
 
 import pathlib
 import sys
@@ -25,3 +28,15 @@ for compression in ["none", "snappy", "gzip", "zstd", "brotli", "lz4"]:
     pyarrow.parquet.write_table(
         table, folder / f"{compression}.parquet", compression=compression, row_group_size=20
     )
+
+user, answer = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
+shapes = {
+    "text": {"text": "a"},
+    "messages": {"messages": [user, answer]},
+    "completion": {"prompt": "q", "completion": "a"},
+    "alpaca": {"instruction": "q", "input": "", "output": "a"},
+    "sharegpt": {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]},
+    "preference": {"prompt": "q", "chosen": "a", "rejected": "b"},
+}
+for name, record in shapes.items():
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([record, record]), folder / f"{name}.parquet")

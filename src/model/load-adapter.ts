@@ -18,7 +18,7 @@ export interface AdapterTensors {
 
 export interface LoadedAdapter {
   readonly name: string;
-  /** alpha / rank, times what the user asks for */
+  /** alpha / rank for the largest rank, times what the user asks for */
   readonly scale: number;
   /** The largest rank of its matrices. */
   readonly rank: number;
@@ -61,13 +61,13 @@ export async function loadAdapter(
   };
   try {
     const matrices = new Map<string, AdapterTensors>();
-    let largest = 1;
-    let factor = 1;
+    const largest = Math.max(...Array.from(adapter.matrices.values(), ({ rank }) => rank));
     for (const [name, { a, b, rank }] of adapter.matrices) {
-      matrices.set(name, { a: await put(name, a, rank), b: await put(name, b, b.length / rank) });
-      largest = Math.max(largest, rank);
-      factor = adapter.alpha / rank;
+      // One scale serves all matrices, so what those of another rank differ by goes into their B.
+      const own = rank === largest ? b : b.map((value) => (value * largest) / rank);
+      matrices.set(name, { a: await put(name, a, rank), b: await put(name, own, b.length / rank) });
     }
+    const factor = adapter.alpha / largest;
     return { name: adapter.name, scale: scale * factor, rank: largest, matrices, dispose };
   } catch (error) {
     dispose();

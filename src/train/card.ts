@@ -62,7 +62,7 @@ export function modelCard(recipe: Recipe, figures: CardFigures): string {
     `- Training: ${recipe.kind}, ${recipe.steps} steps, ${figures.tokens.toLocaleString("en-US")} tokens (repetitions included), ${figures.date}`,
     `- Weights written as ${recipe.type}\n`,
     "## Data\n",
-    ...(card?.data ?? recipe.data.map(({ path }) => path)).map((line) => `- ${line}`),
+    ...dataLines(recipe).map((line) => `- ${line}`),
     `\n${recipe.validation * 100} % of the documents were held out.\n`,
     "## Results\n",
     "| figure | value |\n|---|---|",
@@ -73,6 +73,12 @@ export function modelCard(recipe: Recipe, figures: CardFigures): string {
     "## Recipe\n",
     `\`\`\`yaml\n${stringify(recipe).trim()}\n\`\`\`\n`,
   ].join("\n");
+}
+
+/** What the recipe says of its data in words, or its files with their licences. */
+function dataLines({ card, data }: Recipe): readonly string[] {
+  if (card && card.data.length > 0) return card.data;
+  return data.map(({ path, license }) => `${path}: ${license ?? "its licence is not stated in the recipe"}`);
 }
 
 function named(validation: Readonly<Record<string, number>>): Record<string, number> {

@@ -17,6 +17,8 @@ import { dequantizeRow } from "../tensor/unpack.ts";
 import type { TrainingModel } from "./forward.ts";
 import type { ParameterShape, ParameterStore } from "./parameters.ts";
 
+export const ROPE_FACTORS = "rope_freqs.weight";
+
 /** A parameter and the weights of a file that lie in it, in order of their rows. */
 interface Fused {
   readonly name: string;
@@ -142,11 +144,42 @@ export async function fillFrom(
   }
 }
 
-async function dequantizeInto(stored: StoredTensor, values: Float32Array): Promise<void> {
-  const { format, rows, columns } = stored;
-  const bytes = await stored.readRows(0, rows);
-  const stride = bytes.length / rows;
-  for (let r = 0; r < rows; r++)
+/** The same weights as F32, made row by row when they are read. */
+export function floatWeights(weights: ModelWeights): Map<string, StoredTensor> {
+  return new Map(
+    Array.from(weights, ([name, stored]) => {
+      const { rows, columns, shape } = stored;
+      const readRows = async (first: number, count: number): Promise<Uint8Array> => {
+        const values = new Float32Array(count * columns);
+        await dequantizeInto(stored, values, first, count);
+        return new Uint8Array(values.buffer);
+      };
+      return [name, { name, format: "F32", rows, columns, ...(shape ? { shape } : {}), readRows }];
+    }),
+  );
+}
+
+/** The divisors of rope's frequencies that a file may hold as a table, as those of Llama 3.1 do; they are not trained. */
+export async function storedRopeFactors(
+  weights: ModelWeights | undefined,
+): Promise<Float32Array | undefined> {
+  const stored = weights?.get(ROPE_FACTORS);
+  if (!stored) return undefined;
+  const values = new Float32Array(stored.columns);
+  await dequantizeInto(stored, values);
+  return values;
+}
+
+async function dequantizeInto(
+  stored: StoredTensor,
+  values: Float32Array,
+  rowFirst = 0,
+  rowCount: number = stored.rows,
+): Promise<void> {
+  const { format, columns } = stored;
+  const bytes = await stored.readRows(rowFirst, rowCount);
+  const stride = bytes.length / rowCount;
+  for (let r = 0; r < rowCount; r++)
     dequantizeRow(format, bytes, r * stride, columns, values.subarray(r * columns, (r + 1) * columns));
 }
 

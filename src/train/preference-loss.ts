@@ -24,8 +24,10 @@ export interface PreferenceSum {
   readonly total: number;
   /** Pairs. */
   readonly counted: number;
-  /** Pairs whose chosen answer has the larger reward. */
+  /** Pairs whose chosen answer has the larger reward, which is measured against the base; half of those equal. */
   readonly right: number;
+  /** Pairs whose chosen answer is the likelier one, a token on average; the base has such a share too. */
+  readonly likelier: number;
   /** Σ margin over pairs */
   readonly margin: number;
 }
@@ -56,6 +58,8 @@ export async function preferenceStep(
   trains: PreferenceTraining | undefined,
 ): Promise<PreferenceSum> {
   const sums = windowSums(batch, await pass.forward(batch, trains?.dropoutSeed));
+  const lengths = windowSums(batch, new Float32Array(batch.weights.length).fill(1));
+  const means = sums.map((sum, window) => sum / lengths[window]);
   const margins = references.map(
     ({ chosen, rejected }, pair) => beta * (sums[2 * pair] - chosen - (sums[2 * pair + 1] - rejected)),
   );
@@ -71,7 +75,8 @@ export async function preferenceStep(
   return {
     total: margins.reduce((sum, margin) => sum + softplus(-margin), 0),
     counted: margins.length,
-    right: margins.filter((margin) => margin > 0).length,
+    right: margins.reduce((sum, margin) => sum + (margin > 0 ? 1 : margin === 0 ? 0.5 : 0), 0),
+    likelier: references.filter((_, pair) => means[2 * pair] > means[2 * pair + 1]).length,
     margin: margins.reduce((sum, margin) => sum + margin, 0),
   };
 }

@@ -47,6 +47,7 @@ export interface DataSettings {
   readonly weight: number;
   readonly separator?: string | undefined;
   readonly pair?: string | undefined;
+  readonly license?: string | undefined;
 }
 
 export interface SampleSettings {
@@ -128,6 +129,8 @@ const source = z.strictObject({
   separator: z.string().optional(),
   /** Between prompt and answer, where a text file holds such documents. */
   pair: z.string().min(1).optional(),
+  /** For the model's card. */
+  license: z.string().min(1).optional(),
 });
 
 const batch = z.strictObject({
@@ -138,12 +141,15 @@ const batch = z.strictObject({
   accumulate: count.default(1),
 });
 
-const schedule = z.strictObject({
-  rate: positive,
+const curve = {
   warmup: z.int().min(0).default(100),
   shape: z.enum(["cosine", "linear", "constant"]).default("cosine"),
   final: share.default(0.1),
-});
+};
+/** Rates of Llama 2's 7B and 13B; it was not aligned by DPO, so that has none. */
+const rates = { pretrain: 3e-4, sft: 2e-5 } as const;
+const scheduleFrom = (rate: number) =>
+  z.prefault(z.strictObject({ rate: positive.default(rate), ...curve }), {});
 
 const adamW = z.strictObject({
   beta1: share.default(0.9),
@@ -177,7 +183,6 @@ const shared = {
   long: z.enum(["cut", "skip", "refuse"]).optional(),
   batch: z.prefault(batch, {}),
   steps: count,
-  schedule,
   adamW: z.prefault(adamW, {}),
   seed: z.int().min(0).default(1),
   /** Compute layers again for their gradients: less memory, more time. */
@@ -205,6 +210,7 @@ const pretrain = z
   .strictObject({
     kind: z.literal("pretrain"),
     ...shared,
+    schedule: scheduleFrom(rates.pretrain),
     /** Shape of a new model. */
     model: model.optional(),
     /** Or a model to go on from. */
@@ -217,10 +223,16 @@ const pretrain = z
   });
 
 const tuned = { base: z.string(), lora: lora.optional(), chatTemplate: z.string().optional() };
-const sft = z.strictObject({ kind: z.literal("sft"), ...shared, ...tuned });
+const sft = z.strictObject({
+  kind: z.literal("sft"),
+  ...shared,
+  schedule: scheduleFrom(rates.sft),
+  ...tuned,
+});
 const dpo = z.strictObject({
   kind: z.literal("dpo"),
   ...shared,
+  schedule: z.strictObject({ rate: positive, ...curve }),
   ...tuned,
   /** How strongly the tuned model is held to the base. */
   beta: positive.default(0.1),

@@ -70,9 +70,13 @@ for (const curve of ${data}) {
 }
 
 function curvesOf(lines: readonly MetricsLine[]): Curve[] {
-  const trained = lines.filter((line) => line.loss !== undefined);
-  const steps = trained.map(({ step }) => step);
-  const values = (of: (line: MetricsLine) => number | undefined) => trained.map((line) => of(line) ?? null);
+  // Step 0 has a validation alone.
+  const trained = new Map(
+    lines.flatMap((line) => (line.loss === undefined ? [] : [[line.step, line] as const])),
+  );
+  const steps = [...new Set(lines.map(({ step }) => step))].sort((a, b) => a - b);
+  const values = (of: (line: MetricsLine) => number | undefined) =>
+    steps.map((step) => of(trained.get(step) ?? { step }) ?? null);
   const heldOut = new Map(
     lines.flatMap(({ step, validation }) => (validation ? [[step, validation] as const] : [])),
   );
@@ -81,7 +85,7 @@ function curvesOf(lines: readonly MetricsLine[]): Curve[] {
     label: `held-out ${name}`,
     values: steps.map((step) => heldOut.get(step)?.[name] ?? null),
   });
-  const smooth = smoothed(trained.map(({ loss = Number.NaN }) => loss));
+  const smooth = smoothed(values((line) => line.loss));
   return [
     {
       title: "Loss",
@@ -104,16 +108,19 @@ function curvesOf(lines: readonly MetricsLine[]): Curve[] {
     {
       title: "Tokens per second",
       steps,
-      series: [{ label: "tokens/s", values: values(({ tokens = 0, seconds = 1 }) => tokens / seconds) }],
+      series: [
+        { label: "tokens/s", values: values(({ tokens, seconds = 1 }) => tokens && tokens / seconds) },
+      ],
     },
   ];
 }
 
 /** A running mean whose weights halve about every 14 steps. */
-function smoothed(values: readonly number[]): number[] {
-  let mean = values[0] ?? 0;
+function smoothed(values: readonly (number | null)[]): (number | null)[] {
+  let mean: number | undefined;
   return values.map((value) => {
-    mean = 0.95 * mean + 0.05 * value;
+    if (value === null) return null;
+    mean = mean === undefined ? value : 0.95 * mean + 0.05 * value;
     return mean;
   });
 }

@@ -114,6 +114,7 @@ export async function runTraining(options: RunOptions): Promise<void> {
       await log({ step, validation: figures });
       options.onValidation?.(step, figures);
     };
+    if (start === 0) await validate(0);
     await train({
       optimizer: session.optimizer,
       objective,
@@ -149,7 +150,7 @@ async function dropLaterLines(files: FileSystem, path: string, step: number): Pr
   const text = (await files.exists(path)) ? await readText(files, path) : "";
   const kept = text.split("\n").filter((line) => {
     try {
-      return (JSON.parse(line) as { step: number }).step <= step;
+      return step > 0 && (JSON.parse(line) as { step: number }).step <= step;
     } catch {
       // The end of a line that was being written when the process died.
       return false;
@@ -217,8 +218,8 @@ function preferenceObjective(recipe: DpoRecipe, data: RunData, { pass, reference
       const sums: PreferenceSum[] = [];
       for (const [index, batch] of batches.entries())
         sums.push(await step(batch, { pairCount, dropoutSeed: dropoutSeed(index) }));
-      const { total, counted, right, margin } = sumOf(sums);
-      return { total, counted, extra: { accuracy: right / counted, margin: margin / counted } };
+      const sum = sumOf(sums);
+      return { total: sum.total, counted: sum.counted, extra: preferenceFigures(sum) };
     },
     async validate(signal) {
       const sums: PreferenceSum[] = [];
@@ -226,12 +227,14 @@ function preferenceObjective(recipe: DpoRecipe, data: RunData, { pass, reference
         throwIfAborted(signal);
         sums.push(await step(batch, undefined));
       }
-      const { total, counted, right, margin } = sumOf(sums);
-      return counted > 0
-        ? { loss: total / counted, accuracy: right / counted, margin: margin / counted }
-        : {};
+      const sum = sumOf(sums);
+      return sum.counted > 0 ? { loss: sum.total / sum.counted, ...preferenceFigures(sum) } : {};
     },
   };
+}
+
+function preferenceFigures({ counted, right, likelier, margin }: PreferenceSum): Record<string, number> {
+  return { accuracy: right / counted, likelier: likelier / counted, margin: margin / counted };
 }
 
 async function pairReferences(reference: TrainingPass, batch: Batch): Promise<PairReference[]> {
@@ -243,8 +246,8 @@ async function pairReferences(reference: TrainingPass, batch: Batch): Promise<Pa
 }
 
 function sumOf(sums: readonly PreferenceSum[]): PreferenceSum {
-  const total = { total: 0, counted: 0, right: 0, margin: 0 };
+  const total = { total: 0, counted: 0, right: 0, likelier: 0, margin: 0 };
   for (const sum of sums)
-    for (const key of ["total", "counted", "right", "margin"] as const) total[key] += sum[key];
+    for (const key of ["total", "counted", "right", "likelier", "margin"] as const) total[key] += sum[key];
   return total;
 }

@@ -12,7 +12,14 @@ import { CriaError } from "../shared/errors.ts";
 import type { Device } from "../tensor/device.ts";
 import { denseTensor, type Memory } from "../tensor/tensor.ts";
 import type { TrainingModel } from "./forward.ts";
-import { fillFrom, fullModel, fullModelShapes, initialize } from "./full-model.ts";
+import {
+  fillFrom,
+  floatWeights,
+  fullModel,
+  fullModelShapes,
+  initialize,
+  storedRopeFactors,
+} from "./full-model.ts";
 import { frozenModel, initializeLora, loraModel, loraShapes } from "./lora.ts";
 import { type AdamWOptions, Optimizer } from "./optimizer.ts";
 import { type ParameterShape, ParameterStore } from "./parameters.ts";
@@ -69,11 +76,14 @@ export async function openSession(device: Device, options: SessionOptions): Prom
   if ((lora || options.reference) && !weights)
     throw new CriaError("bad-input", "adapters and preferences need a base");
   const shapes = lora ? loraShapes(config, lora) : fullModelShapes(config, tied);
-  const keepsBase = weights !== undefined && (lora !== undefined || options.reference === true);
+  // Adapters go beside the base as it is. Whole weights are trained in F32, so what they are measured against is F32 too:
+  // the two are the same at the start, to the rounding of sums.
+  const reference = options.reference && weights ? floatWeights(weights) : undefined;
+  const kept = lora ? weights : reference;
   const held: (() => void)[] = [];
   try {
-    const base = keepsBase
-      ? await loadWeights(device, config, weights, options.signal ? { signal: options.signal } : {})
+    const base = kept
+      ? await loadWeights(device, config, kept, options.signal ? { signal: options.signal } : {})
       : undefined;
     if (base) held.push(() => base.dispose());
     const store = new ParameterStore(device, shapes);
@@ -89,7 +99,7 @@ export async function openSession(device: Device, options: SessionOptions): Prom
       initializeLora(store, seed);
       model = loraModel(base, store, lora, denseTensor(values(new Int32Array(1)), 0, 1, 1, "I32"));
     } else {
-      const frequencies = ropeFrequencies(config);
+      const frequencies = ropeFrequencies(config, await storedRopeFactors(weights));
       const tensor = denseTensor(values(frequencies), 0, 1, frequencies.length, "F32");
       model = fullModel(store, config, tensor, tied);
       if (weights) await fillFrom(store, config, tied, weights);
@@ -100,18 +110,19 @@ export async function openSession(device: Device, options: SessionOptions): Prom
     const frozenShape = { ...shape, checkpoint: true };
     const memory = memoryPlan(
       shapes,
-      keepsBase ? weightBytes(weights) : 0,
+      kept ? weightBytes(kept) : 0,
       TrainingPass.bytesOf(config, model, shape) +
         (frozen ? TrainingPass.bytesOf(config, frozen, frozenShape) : 0),
     );
     checkMemory(device, memory);
     const pass = new TrainingPass(device, config, model, shape);
     held.push(() => pass.dispose());
-    const reference = frozen ? new TrainingPass(device, config, frozen, frozenShape) : undefined;
-    if (reference) held.push(() => reference.dispose());
+    const referencePass = frozen ? new TrainingPass(device, config, frozen, frozenShape) : undefined;
+    if (referencePass) held.push(() => referencePass.dispose());
     const optimizer = new Optimizer(device, store, options.adamW);
     held.push(() => optimizer.dispose());
-    return { store, pass, ...(reference ? { reference } : {}), optimizer, memory, dispose: () => free(held) };
+    const passes = referencePass ? { pass, reference: referencePass } : { pass };
+    return { store, ...passes, optimizer, memory, dispose: () => free(held) };
   } catch (error) {
     free(held);
     throw error;

@@ -4,11 +4,11 @@
  * Flow: Session (parameters) → writeTrainedModel → model.gguf.
  */
 import type { FileSystem } from "../files/byte-source.ts";
-import type { TensorFile } from "../files/stored-tensor.ts";
+import type { StoredTensor, TensorFile } from "../files/stored-tensor.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { type ConvertType, writeModel } from "../model/convert.ts";
 import type { Vocabulary } from "../tokenizer/vocabulary.ts";
-import { trainedWeights } from "./full-model.ts";
+import { ROPE_FACTORS, trainedWeights } from "./full-model.ts";
 import type { ParameterStore } from "./parameters.ts";
 
 export interface TrainedModel {
@@ -19,16 +19,19 @@ export interface TrainedModel {
   readonly vocabulary: Vocabulary;
   /** Jinja text. */
   readonly chatTemplate?: string;
+  /** The base's table of rope factors, which training leaves as it is. */
+  readonly ropeFactors?: StoredTensor;
 }
 
 /** Writes a .gguf file, or a folder of safetensors for any other path. */
 export async function writeTrainedModel(
-  { store, config, tied, vocabulary, chatTemplate }: TrainedModel,
+  { store, config, tied, vocabulary, chatTemplate, ropeFactors }: TrainedModel,
   path: string,
   files: FileSystem,
   type: ConvertType,
 ): Promise<void> {
   const weights = trainedWeights(store, config, tied);
+  if (ropeFactors) weights.set(ROPE_FACTORS, ropeFactors);
   // What the writer wants to know of where the weights come from: no file, so nothing to keep of its metadata.
   const file: TensorFile = {
     kind: "safetensors",

@@ -95,8 +95,11 @@ describe("chat over a pipe", () => {
   });
 
   const smolLm = fixture("SmolLM2-135M-Instruct.Q4_1.gguf");
-  test.skipIf(!smolLm)("a real model knows the capital of France", async () => {
-    const options = ["--temp", "0", "-n", "16", "-c", "256", "--chat-template", "chatml"];
+  test.skipIf(!smolLm).each([
+    ["the system prompt of a user", ["-sys", "You are a helpful assistant."]],
+    ["no system prompt", ["--chat-template", "chatml"]],
+  ])("a real model with %s knows the capital of France", async (_, how) => {
+    const options = ["--temp", "0", "-n", "16", "-c", "256", ...how];
     const ran = await runCria(["chat", "-m", smolLm as string, ...options], {
       input: "What is the capital of France?\n",
     });

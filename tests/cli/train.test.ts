@@ -51,7 +51,7 @@ describe("a run", () => {
       kind: "pretrain",
       model: { width: 32, layers: 1, heads: 4, feedForward: 64, context: 32 },
       tokenizer: at("tiny.gguf"),
-      data: [{ path: at("text.jsonl") }],
+      data: [{ path: at("text.jsonl"), license: "CC0" }],
       validation: 0.2,
       sample: { every: 6, prompts: ["ba"], maxTokens: 4 },
       type: "q8_0",
@@ -62,7 +62,10 @@ describe("a run", () => {
     const lines = metricsOf("new");
     expect(lines.flatMap(({ step, loss }) => (loss === undefined ? [] : [step]))).toEqual([1, 2, 3, 4, 5, 6]);
     expect(lines.some(({ validation }) => validation !== undefined)).toBe(true);
-    expect(readFileSync(join(at("new"), "README.md"), "utf8")).toContain("## Recipe");
+    const card = readFileSync(join(at("new"), "README.md"), "utf8");
+    expect(card).toContain("## Recipe");
+    expect(card).toMatch(/text\.jsonl: CC0/);
+    expect(card).toMatch(/an estimated .* kWh/);
     expect(readFileSync(join(at("new"), "report.html"), "utf8")).toContain("uPlot");
     const answer = await runCria([
       "generate",
@@ -89,13 +92,72 @@ describe("a run", () => {
     expect(await runCria(["train", "pretrain", at("new.yaml"), "--resume"])).toMatchObject({ code: 0 });
   });
 
+  it("needs no recipe file where options say it all", async () => {
+    const options = ["--base", at("tiny.gguf"), "--data", at("chat.jsonl"), "-o", at("plain")];
+    const sizes = ["--steps", "2", "--windows", "2", "--length", "32", "--rate", "1e-3", "--lora", "2"];
+    const { code, stderr } = await runCria([
+      "train",
+      "sft",
+      ...options,
+      ...sizes,
+      "--set",
+      "lora.dropout=0.1",
+    ]);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    const card = readFileSync(join(at("plain"), "README.md"), "utf8");
+    expect(card).toMatch(/^# plain$/m);
+    expect(card).toMatch(/rank: 2[\s\S]*dropout: 0\.1/);
+    const short = await runCria(["train", "sft", ...options]);
+    expect(short).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/options: steps: .*expected number/),
+    });
+  });
+
+  it("gives the same bits with one thread and three, and when layers are computed again", async () => {
+    const weightsOf = async (name: string, ...options: string[]) => {
+      const path = recipe(name, {
+        ...{ kind: "sft", base: at("tiny.gguf"), data: [{ path: at("chat.jsonl") }], validation: 0 },
+        batch: { windows: 4, length: 64, accumulate: 2 },
+      });
+      expect(await runCria(["train", "sft", path, ...options])).toMatchObject({ code: 0 });
+      return readFileSync(join(at(name), "checkpoints", "step-00000006.safetensors"));
+    };
+    const one = await weightsOf("one", "-t", "1");
+    expect(await weightsOf("three", "-t", "3")).toEqual(one);
+    expect(await weightsOf("again", "-t", "2", "--set", "gradientCheckpointing=true")).toEqual(one);
+  });
+
+  it("takes the memory that it says before it starts, within a fifth", async () => {
+    // Large enough for its own parts to outweigh what Node collects late.
+    const model = join(import.meta.dirname, "..", "..", "models", "default.gguf");
+    const options = ["--base", model, "--data", at("text.jsonl"), "-o", at("memory")];
+    const { code, stderr } = await runCria([
+      ...["train", "pretrain", ...options, "--steps", "1", "--windows", "32", "--length", "256", "-t", "2"],
+    ]);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    const bytes = (pattern: RegExp) => {
+      const [, amount, unit] = pattern.exec(stderr) ?? [];
+      return Number(amount) * (unit === "GB" ? 1e9 : 1e6);
+    };
+    const ratio =
+      bytes(/([\d.]+) (MB|GB) of memory at the peak/) / bytes(/Memory: ([\d.]+) (MB|GB) \(program/);
+    expect(ratio).toBeGreaterThan(1 / 1.2);
+    expect(ratio).toBeLessThan(1.2);
+  });
+
   it("tunes adapters beside a base, for llama.cpp and PEFT, and merges them", async () => {
     const path = recipe("tuned", {
       ...{ kind: "sft", base: at("tiny.gguf"), data: [{ path: at("chat.jsonl") }], validation: 0 },
       lora: { rank: 2, alpha: 4, dropout: 0.1 },
+      sample: { every: 6, prompts: ["say ba"], maxTokens: 4 },
     });
     expect(await runCria(["train", "sft", path])).toMatchObject({ code: 0 });
-    expect(existsSync(join(at("tuned"), "adapter", "adapter_config.json"))).toBe(true);
+    expect(metricsOf("tuned").at(-1)).toMatchObject({ step: 6, samples: [{ prompt: "say ba" }] });
+    expect(readdirSync(at("tuned"))).not.toContain("sample.gguf");
+    expect(readdirSync(join(at("tuned"), "adapter")).sort()).toEqual([
+      ...["README.md", "adapter_config.json", "adapter_model.safetensors"],
+    ]);
     const merged = await runCria([
       ...["convert", at("tiny.gguf"), at("merged.gguf"), "--lora", join(at("tuned"), "adapter.gguf")],
     ]);
@@ -108,6 +170,10 @@ describe("a run", () => {
       ...{ steps: 10, schedule: { rate: 0.01, warmup: 1 }, batch: { windows: 8, length: 64 } },
     });
     expect(await runCria(["train", "dpo", path])).toMatchObject({ code: 0 });
+    const heldOut = metricsOf("aligned").flatMap(({ validation }) => validation ?? []);
+    // Before the first step the model is the base: all margins are 0.
+    expect(heldOut[0]).toMatchObject({ loss: expect.closeTo(Math.log(2), 5), margin: expect.closeTo(0, 5) });
+    expect(heldOut.at(-1)).toMatchObject({ accuracy: 1, likelier: 1 });
     const losses = metricsOf("aligned").flatMap(({ loss }) => (typeof loss === "number" ? [loss] : []));
     expect(losses[0]).toBeCloseTo(Math.log(2), 3);
     expect(losses.at(-1)).toBeLessThan(0.5);

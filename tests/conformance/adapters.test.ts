@@ -27,15 +27,17 @@ beforeAll(async () => {
   await writeTinyModel(at("tiny.gguf"));
   const { config, file } = await openCheckpoint(at("tiny.gguf"), nodeFiles);
   await file.close();
-  for (const [name, seed, rank] of [
+  for (const [name, seed, largest] of [
     ["first", 3, 2],
     ["second", 4, 5],
   ] as const) {
     const next = seededNumbers(seed);
     const values = (length: number) => Float32Array.from({ length }, () => 0.3 * next());
     const matrices = new Map<string, AdapterMatrices>();
-    for (const target of targets) {
+    for (const [index, target] of targets.entries()) {
       const { inputs, outputs } = targetShape(config, target);
+      // The second one's matrices differ in rank, so each has a scale of its own.
+      const rank = name === "second" ? largest - (index % 3) : largest;
       matrices.set(`blk.1.${target}.weight`, { a: values(rank * inputs), b: values(outputs * rank), rank });
     }
     await writeAdapter({ name, alpha: 4, matrices }, at(`${name}.gguf`), { config, name: "tiny" }, nodeFiles);

@@ -32,6 +32,8 @@ const steadyPrompts = [
   "Q: What is 12 times 12?\nA:",
 ];
 
+const question = [{ role: "user", content: "What is the capital of France?" }] as const;
+
 /** Prompts with near ties on the way, at which llama.cpp parts from itself when flash attention is switched on. */
 const openPrompts = [
   "The capital of France is",
@@ -59,7 +61,6 @@ describe.skipIf(!path || !llamaCppIsInstalled())("SmolLM2-135M-Instruct", () => 
   });
 
   it("knows the capital of France, from the ids that ChatML makes", async () => {
-    const question = [{ role: "user", content: "What is the capital of France?" }] as const;
     const answer = await model.chat(question, { temperature: 0, maxTokens: 30 }).result();
     expect(answer.promptIds).toEqual([
       1, 4093, 198, 1780, 314, 260, 3575, 282, 4649, 47, 2, 198, 1, 520, 9531, 198,
@@ -68,8 +69,18 @@ describe.skipIf(!path || !llamaCppIsInstalled())("SmolLM2-135M-Instruct", () => 
     expect(answer).toMatchObject({ text: "The capital of France is Paris.", finishReason: "stop" });
   });
 
+  it("with the system prompt of its own template begins as llama.cpp does, or at a near tie", async () => {
+    using own = await load(path as string, { contextLength: 256 });
+    const answer = await own.chat(question, { temperature: 0, maxTokens: 8 }).result();
+    expect(own.tokenizer.decode(answer.promptIds, { showSpecial: true })).toBe(
+      "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n" +
+        "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n",
+    );
+    await compareGreedy(own, oracle, answer.promptIds);
+  });
+
   it.each(steadyPrompts)("greedy ids equal llama.cpp's up to a near tie: %j", async (prompt) => {
-    await compareGreedy(model, oracle, prompt);
+    await compareGreedy(model, oracle, model.tokenizer.encode(prompt));
   });
 
   it.each(openPrompts)("agrees with llama.cpp up to the noise of int8 activations: %j", async (prompt) => {
@@ -88,7 +99,7 @@ describe.skipIf(!path || !llamaCppIsInstalled())("SmolLM2-135M-Instruct", () => 
     // (docs/log.md). A wrong op gives more than 1.
     expect(Math.abs(mean)).toBeLessThan(0.05);
     expect(spread).toBeLessThan(0.25);
-    await compareGreedy(model, oracle, prompt);
+    await compareGreedy(model, oracle, start);
   });
 
   // Int8 rounding decorrelates two right implementations: −ln p of a token differs by 0.09 (docs/log.md), so that the
@@ -108,7 +119,10 @@ describe.skipIf(!path || !llamaCppIsInstalled())("SmolLM2-135M-Instruct", () => 
         await using reference = (await startLlamaCpp(file)) as LlamaCpp;
         await comparePerplexity(floats, reference, 0.001);
         for (const prompt of steadyPrompts.slice(0, 4))
-          expect(await compareGreedy(floats, reference, prompt)).toBe(64);
+          expect(await compareGreedy(floats, reference, floats.tokenizer.encode(prompt))).toBe(64);
+        // "The" is 0.09 above "L'Étoile" in logits: int8 activations, ours and llama.cpp's, turn that over.
+        const answer = await floats.chat(question, { temperature: 0, maxTokens: 30 }).result();
+        expect(answer.text).toBe("The capital of France is Paris.");
       } finally {
         await rm(folder, { recursive: true, force: true });
       }
@@ -120,8 +134,7 @@ describe.skipIf(!path || !llamaCppIsInstalled())("SmolLM2-135M-Instruct", () => 
  * Expects 64 greedy ids to be llama.cpp's, or its own logits of the two tokens to be nearly the same where they part:
  * llama.cpp itself chooses differently there on another processor, or with flash attention. Returns how many were equal.
  */
-async function compareGreedy(model: Model, oracle: LlamaCpp, prompt: string): Promise<number> {
-  const start = model.tokenizer.encode(prompt);
+async function compareGreedy(model: Model, oracle: LlamaCpp, start: readonly number[]): Promise<number> {
   const options = { temperature: 0, maxTokens: 64, ignoreEnd: true };
   const ours = await model.generate(start, options).result();
   const theirs = await oracle.request({ method: "greedy", ids: start, count: 64, ignoreEnd: true });

@@ -1,13 +1,19 @@
 /** Adapters: their gradients, their files, and that merged weights compute what adapters beside weights do. */
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createReferenceDevice } from "../../src/devices/reference/device.ts";
 import { type AdapterContents, mergedWeights, openAdapter, writeAdapter } from "../../src/model/adapter.ts";
+import { openCheckpoint } from "../../src/model/checkpoint.ts";
 import { modelWeights } from "../../src/model/weights.ts";
+import { nodeFiles } from "../../src/platform/node/file-system.ts";
 import { trainedAdapter } from "../../src/train/lora.ts";
 import type { LoraSettings } from "../../src/train/recipe.ts";
 import { openSession, type Session } from "../../src/train/session.ts";
 import { memoryFiles } from "../memory-files.ts";
 import { smallConfig as config, matricesFile, randomMatrices, seededNumbers } from "../random-model.ts";
+import { writeTinyModel } from "../tiny-model.ts";
 import { randomBatch } from "./random-batch.ts";
 
 const shape = { windows: 2, length: 8 };
@@ -106,6 +112,45 @@ it.each(["adapter.gguf", "folder/adapter"])("comes back from %s", async (path) =
   expect(back.alpha).toBe(adapter.alpha);
   expect([...back.matrices.keys()].sort()).toEqual([...adapter.matrices.keys()].sort());
   for (const [name, matrices] of adapter.matrices) expect(back.matrices.get(name), name).toEqual(matrices);
+});
+
+it("computes what PEFT computes with an adapter that PEFT wrote", async () => {
+  const fixtures = join(import.meta.dirname, "..", "fixtures", "peft");
+  const { ids, logProbabilities } = JSON.parse(await readFile(join(fixtures, "expected.json"), "utf8")) as {
+    ids: number[];
+    logProbabilities: number[];
+  };
+  const folder = await mkdtemp(join(tmpdir(), "cria-peft-"));
+  try {
+    const base = join(folder, "tiny.gguf");
+    await writeTinyModel(base);
+    const checkpoint = await openCheckpoint(base, nodeFiles);
+    const adapter = await openAdapter(fixtures, checkpoint.config, nodeFiles);
+    const length = ids.length - 1;
+    const session = await openSession(createReferenceDevice(), {
+      config: checkpoint.config,
+      ...{ tied: false, shape: { windows: 1, length }, adamW: {}, seed: 1 },
+      weights: mergedWeights(checkpoint.weights, adapter),
+    });
+    const ours = await session.pass.forward({
+      ...{
+        rows: 1,
+        length,
+        tokens: Int32Array.from(ids.slice(0, -1)),
+        targets: Int32Array.from(ids.slice(1)),
+      },
+      positions: Int32Array.from({ length }, (_, t) => t),
+      starts: new Int32Array(length),
+      weights: new Float32Array(length).fill(1),
+    });
+    expect(logProbabilities).toHaveLength(length);
+    ours.forEach((value, t) => {
+      expect(value, `token ${t}`).toBeCloseTo(logProbabilities[t], 4);
+    });
+    await checkpoint.file.close();
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 });
 
 it("refuses adapters of another shape or kind", async () => {

@@ -27,6 +27,37 @@ async function all(records: AsyncIterable<DataRecord>): Promise<DataRecord[]> {
   return list;
 }
 
+const [user, assistant] = [
+  { role: "user", content: "q" },
+  { role: "assistant", content: "a" },
+];
+const chat = { kind: "chat", messages: [user, assistant] };
+/** A record of each shape, and what it teaches; scripts/oracle/parquet.py writes the same. */
+const shapes: Readonly<Record<string, { record: Readonly<Record<string, unknown>>; example: unknown }>> = {
+  text: { record: { text: "a" }, example: { kind: "text", text: "a" } },
+  messages: { record: { messages: [user, assistant] }, example: chat },
+  completion: { record: { prompt: "q", completion: "a" }, example: chat },
+  alpaca: { record: { instruction: "q", input: "", output: "a" }, example: chat },
+  sharegpt: {
+    record: {
+      conversations: [
+        { from: "human", value: "q" },
+        { from: "gpt", value: "a" },
+      ],
+    },
+    example: chat,
+  },
+  preference: {
+    record: { prompt: "q", chosen: "a", rejected: "b" },
+    example: {
+      kind: "preference",
+      prompt: [user],
+      chosen: [assistant],
+      rejected: [{ role: "assistant", content: "b" }],
+    },
+  },
+};
+
 describe("files", () => {
   it.each(["none", "snappy", "gzip", "zstd", "brotli", "lz4"])("Parquet with %s", async (compression) => {
     const path = join(import.meta.dirname, "..", "fixtures", "parquet", `${compression}.parquet`);
@@ -40,6 +71,25 @@ describe("files", () => {
         { role: "assistant", content: "It is 42, naïvely." },
       ],
     });
+  });
+
+  it.each(Object.entries(shapes))("%s in every kind of file", async (name, { record, example }) => {
+    const json = JSON.stringify(record);
+    // As a table has it: lists are JSON in a cell.
+    const cells = Object.values(record).map((value) =>
+      typeof value === "string" ? value : JSON.stringify(value),
+    );
+    const quoted = cells.map((cell) => `"${cell.replaceAll('"', '""')}"`);
+    const header = Object.keys(record);
+    for (const [file, contents] of [
+      ["a.jsonl", `${json}\n${json}`],
+      ["a.json", `[${json},${json}]`],
+      ["a.csv", `${header.join(",")}\n${quoted.join(",")}\n${quoted.join(",")}`],
+      ["a.tsv", `${header.join("\t")}\n${quoted.join("\t")}\n${quoted.join("\t")}`],
+    ])
+      expect((await recordsOf(file, contents)).map(exampleOf), file).toEqual([example, example]);
+    const path = join(import.meta.dirname, "..", "fixtures", "parquet", `${name}.parquet`);
+    expect((await all(readRecords(path, nodeFiles))).map(exampleOf)).toEqual([example, example]);
   });
 
   it("says of a Parquet file that is cut off that it is broken", async () => {
@@ -187,6 +237,7 @@ describe("records", () => {
       { messages: [{ role: "user", content: 3 }] },
       "messages[0].content: expected a string",
     ],
+    ["messages that are no list", { messages: "q" }, 'messages: expected a list of messages, found "q"'],
     ["a text that is none", { text: 3 }, "text: expected a string, found number"],
     ["nothing", {}, "the fields (none) are no known shape; expected text; messages"],
   ])("refuses %s", (_name, fields, message) => {

@@ -4,7 +4,9 @@ import { createReferenceDevice } from "../../src/devices/reference/device.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 import { ropeFrequencies } from "../../src/model/rope-frequencies.ts";
 import { denseTensor } from "../../src/tensor/tensor.ts";
+import type { Batch } from "../../src/train/data/batch.ts";
 import { fullModel, fullModelShapes, initialize } from "../../src/train/full-model.ts";
+import { meanLossStep } from "../../src/train/mean-loss.ts";
 import { ParameterStore } from "../../src/train/parameters.ts";
 import { TrainingPass } from "../../src/train/pass.ts";
 import { seededNumbers, smallConfig } from "../random-model.ts";
@@ -101,5 +103,25 @@ it("a second backward pass adds", async () => {
   const twice = await store.read("blk.0.ffn_down.weight", "gradient");
   twice.forEach((value, i) => {
     expect(value).toBeCloseTo(2 * once[i], 6);
+  });
+});
+
+it("accumulated batches have the gradient of the mean over all their tokens", async () => {
+  const other = randomBatch(2, 6, config.vocabularySize, 8);
+  const name = "blk.1.ffn_gate_up.weight";
+  const gradientOf = async (list: readonly Batch[]) => {
+    const { store, pass } = setUp(true, false);
+    await meanLossStep(pass, list, () => 0);
+    return store.read(name, "gradient");
+  };
+  const [both, first, second] = [
+    await gradientOf([batch, other]),
+    await gradientOf([batch]),
+    await gradientOf([other]),
+  ];
+  const otherSum = other.weights.reduce((sum, weight) => sum + weight, 0);
+  expect(otherSum).not.toBe(weightSum);
+  both.forEach((value, i) => {
+    expect(value).toBeCloseTo((weightSum * first[i] + otherSum * second[i]) / (weightSum + otherSum), 6);
   });
 });

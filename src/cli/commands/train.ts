@@ -1,23 +1,17 @@
 /** `cria train`: pretrains, tunes and aligns models by a recipe, and trains tokenizers. */
-import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { trainTokenizerOn } from "../../platform/node/training/train-tokenizer.ts";
-import { CriaError } from "../../shared/errors.ts";
-import { parseRecipe } from "../../train/recipe.ts";
 import { interruptible } from "../interrupt.ts";
-import { collect, integer } from "../number-arguments.ts";
+import { collect, decimal, integer } from "../number-arguments.ts";
 import { ProgressBar } from "../progress-bar.ts";
 import { formatCount, formatInteger } from "../quantities.ts";
 import { notice } from "../terminal.ts";
+import { type RecipeFlags, readRecipe } from "../train/read-recipe.ts";
 import { runRecipe } from "../train/run-recipe.ts";
 
-interface Flags {
+interface Flags extends RecipeFlags {
   readonly resume?: boolean;
   readonly threads?: number;
-  readonly set: readonly string[];
-  readonly output?: string;
-  readonly base?: string;
-  readonly steps?: number;
 }
 
 const kinds = {
@@ -29,43 +23,47 @@ const kinds = {
 export function addTrainCommand(program: Command): void {
   const train = program.command("train").description("train a model by a recipe, or a tokenizer");
   addTokenizerCommand(train);
-  for (const [kind, description] of Object.entries(kinds))
-    train
+  for (const [kind, description] of Object.entries(kinds)) {
+    const command = train
       .command(kind)
       .description(description)
-      .argument("<recipe>", "a YAML file (see docs/training.md)")
+      .argument("[recipe]", "a YAML file (see docs/training.md); without one, settings come from the options")
       .option("--resume", "go on from the newest checkpoint in the output folder")
-      .option("-o, --output <folder>", "the run's folder, instead of the recipe's")
-      .option("--base <model>", "the model to start from, instead of the recipe's")
-      .option("--steps <n>", "how many steps", integer(1))
-      .option(
-        "--set <setting=value>",
-        "change a setting, such as schedule.rate=1e-3; repeatable",
-        collect,
-        [],
-      )
       .option("-t, --threads <n>", "threads; default: those of the machine", integer(1))
-      .option("-v, --verbose", "show the stack of errors")
-      .action(async (path: string, flags: Flags) => {
-        const recipe = parseRecipe(await readRecipe(path), path, {
-          ...Object.fromEntries(flags.set.map(changeOf)),
-          ...named("output", flags.output),
-          ...named("base", flags.base),
-          ...named("steps", flags.steps),
-        });
-        if (recipe.kind !== kind)
-          throw new CriaError(
-            "bad-input",
-            `${path}: a recipe for ${recipe.kind}; run: cria train ${recipe.kind} ${path}`,
-          );
-        await interruptible((signal) =>
-          runRecipe(recipe, {
-            resume: flags.resume === true,
-            signal,
-            ...(flags.threads === undefined || flags.threads <= 0 ? {} : { threads: flags.threads }),
-          }),
-        );
-      });
+      .option("-v, --verbose", "show the stack of errors");
+    addSettings(command, kind).action(async (path: string | undefined, flags: Flags) => {
+      const recipe = await readRecipe(kind, path, flags);
+      await interruptible((signal) =>
+        runRecipe(recipe, {
+          resume: flags.resume === true,
+          signal,
+          ...(flags.threads === undefined || flags.threads <= 0 ? {} : { threads: flags.threads }),
+        }),
+      );
+    });
+  }
+}
+
+/** The settings that have an option of their own; each replaces the recipe's. */
+function addSettings(command: Command, kind: string): Command {
+  command
+    .optionsGroup("Settings:")
+    .option("-o, --output <folder>", "the run's folder")
+    .option("--name <name>", "what the model is called; default: the folder's name")
+    .option("--data <file>", "what to learn from; repeatable", collect)
+    .option("--base <model>", "the model to start from")
+    .option("--steps <n>", "how many steps", integer(1))
+    .option("--rate <n>", "the peak of the learning rate", decimal(0))
+    .option("--windows <n>", "windows of a batch", integer(1))
+    .option("--length <n>", "tokens of a window", integer(1));
+  if (kind === "pretrain") command.option("--tokenizer <file>", "the tokenizer of a new model");
+  else command.option("--lora <rank>", "train adapters of this rank instead of all weights", integer(1));
+  return command.option(
+    "--set <setting=value>",
+    "any setting of the recipe, such as schedule.warmup=20; repeatable",
+    collect,
+    [],
+  );
 }
 
 interface TokenizerFlags {
@@ -96,26 +94,4 @@ function addTokenizerCommand(train: Command): void {
         notice(`${output} written: ${formatInteger(pieces.length)} pieces`);
       });
     });
-}
-
-async function readRecipe(path: string): Promise<string> {
-  return readFile(path, "utf8").catch((cause: unknown) => {
-    throw new CriaError("not-found", `${path}: no such recipe`, { cause });
-  });
-}
-
-/** `schedule.rate=1e-3`; values are JSON where they can be, else text. */
-function changeOf(text: string): [string, unknown] {
-  const at = text.indexOf("=");
-  if (at < 1) throw new CriaError("bad-input", `--set: expected setting=value, got ${JSON.stringify(text)}`);
-  const value = text.slice(at + 1);
-  try {
-    return [text.slice(0, at), JSON.parse(value)];
-  } catch {
-    return [text.slice(0, at), value];
-  }
-}
-
-function named(key: string, value: unknown): Record<string, unknown> {
-  return value === undefined ? {} : { [key]: value };
 }

@@ -14,12 +14,13 @@ export async function runRecipe(
     const path = await trainRecipe(recipe, {
       ...options,
       onNotice: (line) => progress.say(line),
-      onStart({ step, parameters, memory, data }) {
+      onStart({ step, parameters, memory, program, data }) {
         progress.say(`${formatCount(parameters)} parameters, ${data}`);
         const parts = (["base", "weights", "gradients", "optimizer", "activations"] as const)
           .filter((part) => memory[part] > 0)
           .map((part) => `${part} ${formatBytes(memory[part])}`);
-        progress.say(`Memory: ${formatBytes(memory.total)} (${parts.join(", ")})`);
+        const total = formatBytes(memory.total + program);
+        progress.say(`Memory: ${total} (program ${formatBytes(program)}, ${parts.join(", ")})`);
         if (step > 0) progress.say(`Going on from ${at(step)}`);
       },
       onStep: (metrics) => progress.update(metrics),
@@ -33,7 +34,8 @@ export async function runRecipe(
       },
     });
     progress.end();
-    progress.say(`${path} written, with its card (README.md) and report.html`);
+    const peak = formatBytes(process.resourceUsage().maxRSS * 1024);
+    progress.say(`${path} written, with its card (README.md) and report.html; ${peak} of memory at the peak`);
   } finally {
     progress.end();
   }

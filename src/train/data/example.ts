@@ -9,7 +9,7 @@
  *   chosen, rejected                           two answers of which one is preferred; with one of the prompts above,
  *                                              or both with the conversation before them
  *
- * A `label` of false marks an answer that people did not like: nobody should learn it.
+ * A `label` of false marks an answer that people did not like: nobody should learn it. Tables of text have lists as JSON.
  *
  * Flow: records.ts → exampleOf → encode-example.ts.
  * Source: the data formats of TRL and of LLaMA-Factory.
@@ -123,8 +123,11 @@ class FieldReader {
   prompt(): ChatMessage[] {
     const system = this.has("system") ? this.text("system") : "";
     const first: ChatMessage[] = system.trim() === "" ? [] : [{ role: "system", content: system }];
-    const list = ["messages", "conversations", "prompt"].find((name) => Array.isArray(this.#fields[name]));
-    if (list !== undefined) return [...first, ...this.#messages(list, this.#fields[list])];
+    const list = ["messages", "conversations"].find((name) => this.has(name));
+    if (list !== undefined)
+      return [...first, ...this.#messages(list, this.#list(list, "a list of messages"))];
+    if (Array.isArray(this.#fields.prompt))
+      return [...first, ...this.#messages("prompt", this.#fields.prompt)];
     if (this.has("prompt")) return [...first, { role: "user", content: this.text("prompt") }];
     if (!this.has("instruction")) return first;
     const input = this.has("input") ? this.text("input") : "";
@@ -142,9 +145,8 @@ class FieldReader {
   }
 
   #history(): ChatMessage[] {
-    const value = this.#fields.history ?? [];
-    if (!Array.isArray(value)) throw this.#wrong("history", "a list of pairs", value);
-    return value.flatMap((turn: unknown): ChatMessage[] => {
+    if (!this.has("history")) return [];
+    return this.#list("history", "a list of pairs").flatMap((turn: unknown): ChatMessage[] => {
       if (!Array.isArray(turn) || turn.length !== 2 || !turn.every((text) => typeof text === "string"))
         throw this.#wrong("history", "pairs of strings", turn);
       return [
@@ -152,6 +154,22 @@ class FieldReader {
         { role: "assistant", content: turn[1] },
       ];
     });
+  }
+
+  /** A list, or the JSON of one, which is how a cell of a table holds it; an empty cell holds none. */
+  #list(name: string, expected: string): unknown[] {
+    const value = this.#fields[name];
+    if (Array.isArray(value)) return value;
+    if (typeof value === "string") {
+      if (value.trim() === "") return [];
+      try {
+        const parsed: unknown = JSON.parse(value);
+        if (Array.isArray(parsed)) return parsed;
+      } catch {
+        // Said below.
+      }
+    }
+    throw this.#wrong(name, expected, value);
   }
 
   #messages(name: string, list: unknown): ChatMessage[] {

@@ -36,7 +36,7 @@ export interface OpenedData {
 export async function openRunData(recipe: Recipe, parts: Parts): Promise<OpenedData> {
   const fingerprints: string[] = [];
   const sources: DatasetSource[] = [];
-  for (const { path, weight, ...text } of recipe.data) {
+  for (const { path, weight, license: _license, ...text } of recipe.data) {
     if (!(await nodeFiles.exists(path))) throw new CriaError("not-found", `${path}: no such data file`);
     const fingerprint = createHash("sha256")
       .update(parts.encoding)

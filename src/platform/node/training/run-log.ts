@@ -2,7 +2,7 @@
  * What a run leaves to read beside its model: TensorBoard events, samples, the card and the report. The lines of
  * metrics.jsonl come from train/run.ts.
  */
-import { readFile, writeFile } from "node:fs/promises";
+import { appendFile, readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { ModelConfig } from "../../../model/config.ts";
@@ -18,6 +18,7 @@ export class RunLog {
   readonly #recipe: Recipe;
   readonly #events: string;
   readonly #metrics: string;
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(recipe: Recipe) {
     this.#recipe = recipe;
@@ -59,6 +60,9 @@ export class RunLog {
       date: new Date().toISOString().slice(0, 10),
     });
     await writeFile(join(this.#recipe.output, "README.md"), card);
+    // A folder for PEFT goes its own way.
+    if (this.#recipe.kind !== "pretrain" && this.#recipe.lora)
+      await writeFile(join(this.#recipe.output, "adapter", "README.md"), card);
   }
 
   async writeReport(): Promise<void> {
@@ -75,8 +79,9 @@ export class RunLog {
   }
 
   #event(step: number, scalars: Readonly<Record<string, number>>): void {
-    // Not waited for: a line of curves must not hold up a step.
-    writeFile(this.#events, scalarEvent(Date.now() / 1000, step, scalars), { flag: "a" }).catch(() => {});
+    const event = scalarEvent(Date.now() / 1000, step, scalars);
+    // One after the other, but not waited for: a point of a curve must not hold up a step, nor end a run.
+    this.#writing = this.#writing.then(() => appendFile(this.#events, event)).catch(() => {});
   }
 
   async #lines(): Promise<MetricsLine[]> {

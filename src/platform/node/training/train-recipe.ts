@@ -7,9 +7,11 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { createWasmDevice } from "../../../devices/wasm/device.ts";
 import { chatFormat } from "../../../generate/chat-format/detect.ts";
+import type { Model } from "../../../generate/model.ts";
 import { writeAdapter } from "../../../model/adapter.ts";
 import { load } from "../../../node.ts";
 import { createTokenizer } from "../../../tokenizer/create-tokenizer.ts";
+import { ROPE_FACTORS } from "../../../train/full-model.ts";
 import { trainedAdapter } from "../../../train/lora.ts";
 import type { Recipe } from "../../../train/recipe.ts";
 import { runTraining } from "../../../train/run.ts";
@@ -36,6 +38,8 @@ export interface RunStart {
   /** Values that are trained. */
   readonly parameters: number;
   readonly memory: MemoryPlan;
+  /** Bytes of the process before the run's own are allocated: Node, its threads, the data's tables. */
+  readonly program: number;
   /** Documents and tokens, in words. */
   readonly data: string;
 }
@@ -81,6 +85,7 @@ export async function trainRecipe(recipe: Recipe, options: TrainRecipeOptions = 
     opened = data;
     const log = new RunLog(recipe);
     await log.open();
+    const program = process.memoryUsage().rss;
     await runTraining({
       recipe,
       config: start.config,
@@ -92,7 +97,7 @@ export async function trainRecipe(recipe: Recipe, options: TrainRecipeOptions = 
       fingerprint: JSON.stringify([numbersOf(recipe), data.fingerprint, await hashFiles(start.paths)]),
       resume: options.resume ?? false,
       ...(signal ? { signal } : {}),
-      onStart: (known) => options.onStart?.({ ...known, data: data.description }),
+      onStart: (known) => options.onStart?.({ ...known, program, data: data.description }),
       onStep: (metrics) => {
         log.step(metrics);
         options.onStep?.(metrics);
@@ -121,7 +126,7 @@ export async function trainRecipe(recipe: Recipe, options: TrainRecipeOptions = 
   }
 }
 
-/** The settings that decide the numbers: another output folder or more samples change nothing. */
+/** The settings that decide the numbers: another output folder, licence or more samples change nothing. */
 function numbersOf(recipe: Recipe): unknown {
   const {
     output: _output,
@@ -132,7 +137,7 @@ function numbersOf(recipe: Recipe): unknown {
     ...rest
   } = recipe;
   const { validateEvery: _every, validationWindows: _windows, type: _type, ...numbers } = rest;
-  return numbers;
+  return { ...numbers, data: recipe.data.map(({ license: _license, ...source }) => source) };
 }
 
 /** Writes what was trained; gives its name in the folder. */
@@ -150,29 +155,59 @@ async function writeResult(recipe: Recipe, start: Start, { store }: Session): Pr
 
 async function writeModelTo(
   recipe: Recipe,
-  { config, tied, vocabulary, chatTemplate }: Start,
+  { config, tied, vocabulary, chatTemplate, weights }: Start,
   { store }: Pick<Session, "store">,
   path: string,
 ): Promise<void> {
   const template = chatTemplate === undefined ? {} : { chatTemplate };
-  await writeTrainedModel({ store, config, tied, vocabulary, ...template }, path, nodeFiles, recipe.type);
+  const factors = weights?.get(ROPE_FACTORS);
+  const model = {
+    store,
+    config,
+    tied,
+    vocabulary,
+    ...template,
+    ...(factors ? { ropeFactors: factors } : {}),
+  };
+  await writeTrainedModel(model, path, nodeFiles, recipe.type);
 }
 
-/** Lets the model as it is now answer the recipe's prompts, through the same file and engine as a user's. */
+/** Lets the model as it is now answer the recipe's prompts, through the same files and engine as a user's. */
 async function sample(recipe: Recipe, start: Start, session: Session): Promise<Sample[]> {
-  // An adapter alone answers nothing.
-  if (!recipe.sample || (recipe.kind !== "pretrain" && recipe.lora)) return [];
+  if (!recipe.sample) return [];
   const path = join(recipe.output, "sample.gguf");
-  await writeModelTo(recipe, start, session, path);
-  using model = await load(path);
-  const samples: Sample[] = [];
-  for (const prompt of recipe.sample.prompts) {
-    const settings = { maxTokens: recipe.sample.maxTokens, seed: recipe.seed, temperature: 0.7 };
-    const generation =
-      start.chatTemplate === undefined
-        ? model.generate(prompt, settings)
-        : model.chat([{ role: "user", content: prompt }], settings);
-    samples.push({ prompt, text: (await generation.result()).text });
+  try {
+    using model = await sampledModel(recipe, start, session, path);
+    const samples: Sample[] = [];
+    for (const prompt of recipe.sample.prompts) {
+      const settings = { maxTokens: recipe.sample.maxTokens, seed: recipe.seed, temperature: 0.7 };
+      const generation =
+        start.chatTemplate === undefined
+          ? model.generate(prompt, settings)
+          : model.chat([{ role: "user", content: prompt }], settings);
+      samples.push({ prompt, text: (await generation.result()).text });
+    }
+    return samples;
+  } finally {
+    await nodeRun.remove(path);
   }
-  return samples;
+}
+
+/** The trained model, or the base with the adapter that was trained. */
+async function sampledModel(recipe: Recipe, start: Start, session: Session, path: string): Promise<Model> {
+  const template = start.chatTemplate === undefined ? {} : { chatTemplate: start.chatTemplate };
+  if (recipe.kind === "pretrain" || !recipe.lora) {
+    await writeModelTo(recipe, start, session, path);
+    return load(path);
+  }
+  const base = { config: start.config, name: recipe.base };
+  await writeAdapter(await trainedAdapter(session.store, recipe.name, recipe.lora), path, base, nodeFiles);
+  const model = await load(recipe.base, template);
+  try {
+    await model.useAdapters([{ name: await model.loadAdapter(path) }]);
+    return model;
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
 }
