@@ -57,18 +57,22 @@ function quantizeWideBlock(x: usize, record: usize): void {
   store<f32>(record, largest / 127, WIDE_RECORD_SCALE);
 }
 
-/** The largest magnitude of 32 values. */
+/**
+ * The largest magnitude of 32 values. Magnitudes compare as their bits do, in one instruction for several; a NaN, which is
+ * larger than all, comes through.
+ */
 @inline
 function largestOfBlock(x: usize): f32 {
-  let lanes = f32x4.splat(0);
-  for (let at: usize = 0; at < 128; at += 16) lanes = f32x4.max(lanes, f32x4.abs(v128.load(x + at)));
+  let lanes = i32x4.splat(0);
+  for (let at: usize = 0; at < 128; at += 16) lanes = i32x4.max_s(lanes, f32x4.abs(v128.load(x + at)));
   return largestLane(lanes);
 }
 
-/** Four values times the factors, as integers: to nearest, ties to even. */
+/** Four values times the factors, as integers: to nearest, ties to even. NaN and infinity become anything: so is the scale then. */
 @inline
 function rounded(x: usize, factors: v128): v128 {
-  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x), factors)));
+  const nearest = f32x4.nearest(f32x4.mul(v128.load(x), factors));
+  return ASC_FEATURE_RELAXED_SIMD ? i32x4.relaxed_trunc_f32x4_s(nearest) : i32x4.trunc_sat_f32x4_s(nearest);
 }
 
 function quantizeBlock(x: usize, record: usize, bias: i32, shortGroups: bool): void {
