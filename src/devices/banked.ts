@@ -36,11 +36,15 @@ interface Transfer {
 class BankedPlan implements Plan {
   readonly device: BankedDevice;
   readonly parts: readonly Part[];
+  /** Those of the banks, in any order. */
+  readonly plans: readonly { readonly device: Device; readonly plan: Plan }[];
   readonly callCount: number;
+  freed = false;
 
-  constructor(device: BankedDevice, parts: readonly Part[], callCount: number) {
+  constructor(device: BankedDevice, parts: readonly Part[], plans: BankedPlan["plans"], callCount: number) {
     this.device = device;
     this.parts = parts;
+    this.plans = plans;
     this.callCount = callCount;
   }
 }
@@ -88,8 +92,11 @@ class BankedDevice implements Device {
   }
 
   run<Name extends OpName>(name: Name, args: OpArgs[Name]): void {
-    if (this.#recording) this.#record(this.#recording, name, args);
-    else this.replay(this.record(() => this.run(name, args)));
+    const place = this.#placeOf(name, args);
+    if (this.#recording)
+      this.#record(this.#recording, place, () => this.#devices[place as number].run(name, args));
+    else if (typeof place === "number") this.#queue.add(() => this.#devices[place].run(name, args));
+    else this.#queue.add(() => this.#transfer(place));
   }
 
   record(body: () => void): Plan {
@@ -101,28 +108,39 @@ class BankedDevice implements Device {
     } finally {
       this.#recording = undefined;
     }
-    let callCount = 0;
+    const plans: { readonly device: Device; readonly plan: Plan }[] = [];
     const parts = recording.map((part): Part => {
-      if ("x" in part) {
-        callCount++;
-        return () => this.#transfer(part);
-      }
+      if ("x" in part) return () => this.#transfer(part);
       const device = this.#devices[part.bank];
       const plan = device.record(() => {
         for (const call of part.calls) call();
       });
-      callCount += plan.callCount;
+      plans.push({ device, plan });
       return () => {
         device.replay(plan);
         return undefined;
       };
     });
-    return new BankedPlan(this, parts, callCount);
+    const transfers = parts.length - plans.length;
+    return new BankedPlan(
+      this,
+      parts,
+      plans,
+      plans.reduce((sum, { plan }) => sum + plan.callCount, transfers),
+    );
+  }
+
+  freePlan(plan: Plan): void {
+    if (!(plan instanceof BankedPlan) || plan.device !== this || plan.freed || this.#queue.failed) return;
+    plan.freed = true;
+    this.#queue.add(() => {
+      for (const { device, plan: part } of plan.plans) device.freePlan(part);
+    });
   }
 
   replay(plan: Plan): void {
-    if (!(plan instanceof BankedPlan) || plan.device !== this)
-      throw new CriaError("bad-input", "the plan was recorded by another device");
+    if (!(plan instanceof BankedPlan) || plan.device !== this || plan.freed)
+      throw new CriaError("bad-input", "the plan was freed, or recorded by another device");
     for (const part of plan.parts) this.#queue.add(part);
   }
 
@@ -164,22 +182,20 @@ class BankedDevice implements Device {
     return this.#devices[this.#bankNumber(memory)];
   }
 
-  #record<Name extends OpName>(recording: (Segment | Transfer)[], name: Name, args: OpArgs[Name]): void {
+  /** The bank of an op's tensors, or what goes from one to another. */
+  #placeOf<Name extends OpName>(name: Name, args: OpArgs[Name]): number | Transfer {
     const tensors = Object.values(args).filter(isTensor);
     const [bank, ...others] = new Set(tensors.map(({ memory }) => this.#bankNumber(memory)));
-    if (others.length > 0) {
-      if (name !== "convert")
-        throw new CriaError(
-          "bad-input",
-          `${name}: its tensors lie in the banks ${[bank, ...others].join(", ")}`,
-        );
-      recording.push(transferOf(args as OpArgs["convert"]));
-      return;
-    }
+    if (others.length === 0) return bank;
+    if (name === "convert") return transferOf(args as OpArgs["convert"]);
+    throw new CriaError("bad-input", `${name}: its tensors lie in the banks ${[bank, ...others].join(", ")}`);
+  }
+
+  #record(recording: (Segment | Transfer)[], place: number | Transfer, call: () => void): void {
     const last = recording.at(-1);
-    const call = (): void => this.#devices[bank].run(name, args);
-    if (last && "calls" in last && last.bank === bank) last.calls.push(call);
-    else recording.push({ bank, calls: [call] });
+    if (typeof place !== "number") recording.push(place);
+    else if (last && "calls" in last && last.bank === place) last.calls.push(call);
+    else recording.push({ bank: place, calls: [call] });
   }
 
   /** `read` waits for the ops before, and everything after waits for this. */

@@ -28,3 +28,17 @@ it("fails everything after a failure", async () => {
   await expect(queue.idle()).rejects.toBe(failure);
   expect(() => queue.add(() => {})).toThrow(failure);
 });
+
+it("fails for those who wait when work that comes after other work throws", async () => {
+  const queue = new WorkQueue();
+  const slow = Promise.withResolvers<void>();
+  queue.add(() => slow.promise);
+  queue.add(() => {
+    throw new Error("at once");
+  });
+  const idle = queue.idle();
+  slow.resolve();
+  await expect(idle).rejects.toThrow("at once");
+  expect(queue.failed).toBe(true);
+  expect(() => queue.add(() => {})).toThrow("at once");
+});

@@ -17,7 +17,7 @@ export class WorkQueue {
     return this.#failure !== undefined;
   }
 
-  /** Does the work now, or after what is under way. A promise that it returns is waited for. */
+  /** Does the work now, and throws what it throws, or after what is under way. A promise that it returns is waited for. */
   add(work: () => Promise<void> | void): void {
     if (this.#failure) throw this.#failure.error;
     this.#waiting.push(work);
@@ -41,7 +41,12 @@ export class WorkQueue {
       promise.then(
         () => {
           this.#busy = false;
-          this.#next();
+          try {
+            this.#next();
+          } catch (error) {
+            // Nobody is there any more to be told, but those who wait.
+            this.#fail(error);
+          }
         },
         (error: unknown) => this.#fail(error),
       );

@@ -3,15 +3,15 @@
  *
  * A step is one replay of a recorded plan, and serves all sequences that wait: many conversations decode together, and a
  * long prompt is cut into chunks between them (scheduler.ts). What a sequence computes does not depend, to the bit, on
- * who else is in the step. A sequence keeps what it has processed, and full pages of it serve every other sequence that
- * begins alike (model/cache.ts).
+ * who else is in the step. A sequence keeps what it has processed, and that serves every other sequence which begins
+ * alike (model/cache.ts).
  *
  * Flow: generate.ts, evaluate/ (ids) → Engine → logits → sampler or log-probabilities.
  */
 import type { StoredTensor } from "../files/stored-tensor.ts";
 import type { AdapterContents } from "../model/adapter.ts";
-import { Cache, PAGE_LENGTH, type ReadCached } from "../model/cache.ts";
-import { type CacheFormatOption, type CacheFormats, cacheFormats } from "../model/cache-format.ts";
+import { Cache, LEAST_COPIED, PAGE_LENGTH, type ReadCached } from "../model/cache.ts";
+import { type CacheFormatOption, type CacheFormats, resolveCacheFormats } from "../model/cache-format.ts";
 import type { ModelConfig } from "../model/config.ts";
 import {
   allocateBuffers,
@@ -93,16 +93,10 @@ export interface Sequence {
   dispose(): void;
 }
 
-/** What the engine holds besides the weights, in bytes. */
-export function engineBytes(device: Device, config: ModelConfig, options: EngineOptions): number {
-  const { layerCache, everyBank } = workingBytes(device, config, options);
-  return layerCache * config.layerCount + everyBank;
-}
-
-/** The same by what it is for. */
+/** What the engine holds besides the weights. */
 export function workingBytes(device: Device, config: ModelConfig, options: EngineOptions): WorkingBytes {
   const cells = pagesPerSequence(options) * (options.sequenceCount ?? 1) * PAGE_LENGTH;
-  const formats = cacheFormats(config, options.cacheFormat);
+  const formats = resolveCacheFormats(config, options.cacheFormat);
   return {
     layerCache: Cache.bytesOf(config, cells, formats) / config.layerCount,
     everyBank: bufferBytes(config, device.prefillRows, outputCapacity(device)),
@@ -149,6 +143,7 @@ export class Engine {
   readonly #freeSequences: number[];
   /** By adapters, then by rows. */
   readonly #plans = new Map<string, Map<number, Plan>>();
+  /** Where the adapters in use have room for what their first matrices give. */
   readonly #arenas: Arena[] = [];
   /** The adapters in use, and for each bank what their first matrices give. */
   #adapters: { readonly variant: string; readonly list: readonly LoadedAdapter[]; readonly low: Tensor[] } = {
@@ -170,7 +165,7 @@ export class Engine {
     this.sequenceCapacity = sequenceCount;
     this.#device = device;
     this.#weights = weights;
-    this.#cacheFormats = cacheFormats(config, options.cacheFormat);
+    this.#cacheFormats = resolveCacheFormats(config, options.cacheFormat);
     this.#cache = new Cache(device, config, pages * sequenceCount, this.#cacheFormats, weights.placement);
     this.#buffers = banksOf(device).map((bank) => allocateBuffers(bank, config, device.prefillRows, outputs));
     this.#step = new Step(device, {
@@ -205,8 +200,11 @@ export class Engine {
         const own = Math.min(sharedLength(ids, wanted), most);
         const prompt = wanted.slice(0, most);
         const found = this.#cache.knownLength(prompt);
-        truncate(found > own ? own - (own % PAGE_LENGTH) : own);
-        if (found > ids.length) {
+        // What others have of the page that this sequence is in must be worth a copy.
+        const page = own - (own % PAGE_LENGTH);
+        const better = found >= page + PAGE_LENGTH || found >= own + LEAST_COPIED;
+        truncate(better ? page : own);
+        if (better) {
           const adopted = this.#cache.adopt(this.#step, slot, prompt, ids.length);
           const length = this.#cache.copyBeginning(this.#step, slot, prompt, adopted);
           ids.push(...wanted.slice(ids.length, length));
@@ -215,7 +213,10 @@ export class Engine {
         this.#counts.cachedTokens += ids.length;
         return ids.length;
       },
-      append: (more, outputs, options) => this.#append(slot, ids, more, outputs, options),
+      append: (more, outputs, options) => {
+        if (ids.length === 0) variant = active();
+        return this.#append(slot, ids, more, outputs, options);
+      },
       truncate,
       get adapters() {
         return ids.length > 0 ? variant : active();
@@ -249,6 +250,7 @@ export class Engine {
     this.#assertUsable();
     const variant = adapters.map(({ name, scale }) => `${name}*${scale}`).join("+");
     this.#cache.useVariant(variant);
+    this.#dropAdapterPlans();
     if (adapters.length === 0) {
       this.#adapters = { variant, list: [], low: [] };
       return;
@@ -260,9 +262,17 @@ export class Engine {
       this.#arenas.push(arena);
       return arena.allocate(rows, rank);
     });
-    // Plans hold on to addresses: those of an adapter that was loaded anew would be wrong.
-    this.#plans.delete(variant);
     this.#adapters = { variant, list: adapters, low };
+  }
+
+  /** The base's plans stay. Others hold on to addresses, which are wrong once an adapter is loaded anew. */
+  #dropAdapterPlans(): void {
+    for (const [variant, plans] of this.#plans) {
+      if (variant === "") continue;
+      for (const plan of plans.values()) this.#device.freePlan(plan);
+      this.#plans.delete(variant);
+    }
+    for (const arena of this.#arenas.splice(0)) arena.dispose();
   }
 
   get statistics(): EngineStatistics {

@@ -10,13 +10,14 @@ import type { CacheFormatOption } from "../model/cache-format.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { loadWeights, type LoadOptions as WeightOptions } from "../model/load.ts";
-import { type Placement, placeModel, weightBytes } from "../model/placement.ts";
+import type { Placement } from "../model/placement.ts";
 import type { ModelWeights } from "../model/weights.ts";
 import { CriaError } from "../shared/errors.ts";
 import type { Device } from "../tensor/device.ts";
 import { createTokenizer } from "../tokenizer/create-tokenizer.ts";
 import { chatFormat } from "./chat-format/detect.ts";
-import { Engine, type EngineOptions, engineBytes, workingBytes } from "./engine.ts";
+import { Engine, type EngineOptions } from "./engine.ts";
+import { reckonMemory } from "./memory.ts";
 import { Model } from "./model.ts";
 
 export interface LoadModelOptions extends Omit<WeightOptions, "placement"> {
@@ -102,9 +103,8 @@ export async function loadModel(
   }
 }
 
-/** Of what one memory can hold, this part is left to single ops and to loading; at most so many bytes. */
-const SPARE_PART = 1 / 4;
-const MOST_SPARE = 128 << 20;
+/** Banks that are taken where nobody knows how much memory there is: a browser says so only after it has none left. */
+const MOST_BANKS = 4;
 
 /** Says before loading, not after half a minute of it, that a model is too large; else where its parts go. */
 function place(
@@ -112,26 +112,35 @@ function place(
   config: ModelConfig,
   weights: ModelWeights,
   room: EngineOptions,
-  memoryBytes = Number.POSITIVE_INFINITY,
+  memoryBytes: number | undefined,
 ): Placement {
-  const needed = weightBytes(weights, device) + engineBytes(device, config, room);
+  const { placement, total } = reckonMemory(device, config, weights, room);
+  const limit = memoryBytes ?? MOST_BANKS * (device.memoryLimit ?? Number.POSITIVE_INFINITY);
   const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1);
-  if (needed > memoryBytes)
+  if (total > limit)
     throw new CriaError(
       "no-memory",
-      `the model needs ${gigabytes(needed)} GB with ${room.sequenceCount ?? 1} × ${room.contextLength} tokens of context, but ` +
-        `this machine has ${gigabytes(memoryBytes)} GB; a shorter context or fewer bits may do`,
+      `the model needs ${gigabytes(total)} GB with ${room.sequenceCount ?? 1} × ${room.contextLength} tokens of context, but ` +
+        `${memoryBytes === undefined ? `at most ${MOST_BANKS} memories are taken, together` : "this process may have"} ` +
+        `${gigabytes(limit)} GB; a shorter context or fewer bits may do`,
     );
-  const { layerCache, everyBank } = workingBytes(device, config, room);
-  const spare = Math.min(MOST_SPARE, SPARE_PART * (device.memoryLimit ?? Number.POSITIVE_INFINITY));
-  return placeModel(weights, config.layerCount, { layerCache, everyBank: everyBank + spare }, device);
+  return placement;
 }
 
 /** The device and others like it as one. */
 async function withBanks(first: Device, count: number, platform: LoadPlatform): Promise<Device> {
   const devices = [first];
   try {
-    while (devices.length < count) devices.push(await platform.createDevice());
+    while (devices.length < count) {
+      const device = await platform.createDevice();
+      devices.push(device);
+      // Where a platform has nothing faster any more it may give a device of another kind.
+      if (device.name !== first.name)
+        throw new CriaError(
+          "no-memory",
+          `only ${devices.length - 1} of ${count} memories could be had for the model`,
+        );
+    }
   } catch (error) {
     for (const device of devices.slice(1)) device.dispose();
     throw error;

@@ -1,9 +1,9 @@
 /**
  * What a cache keeps keys and values in, and the bytes that takes.
  *
- * Flow: options (load-model.ts, command line) → cacheFormats → Cache, memory that is reckoned before loading.
+ * Flow: options (load-model.ts, command line) → resolveCacheFormats → Cache, memory that is reckoned before loading.
  */
-import { type CacheFormat, cacheFormats as known } from "../ops/store.ts";
+import { type CacheFormat, cacheFormats } from "../ops/store.ts";
 import { CriaError } from "../shared/errors.ts";
 import { blockLength, rowBytes } from "../tensor/format.ts";
 import type { ModelConfig } from "./config.ts";
@@ -19,12 +19,12 @@ export interface CacheFormats {
 export type CacheFormatOption = CacheFormat | Partial<CacheFormats>;
 
 /** @throws {CriaError} "bad-input" for another format; "unsupported" where heads are no whole number of blocks. */
-export function cacheFormats(config: ModelConfig, option: CacheFormatOption = "F16"): CacheFormats {
+export function resolveCacheFormats(config: ModelConfig, option: CacheFormatOption = "F16"): CacheFormats {
   const { keys = "F16", values = "F16" } =
     typeof option === "string" ? { keys: option, values: option } : option;
   for (const format of [keys, values]) {
-    if (!known.includes(format))
-      throw new CriaError("bad-input", `a cache of ${format}; expected ${known.join(" or ")}`);
+    if (!cacheFormats.includes(format))
+      throw new CriaError("bad-input", `a cache of ${format}; expected ${cacheFormats.join(" or ")}`);
     if (config.headLength % blockLength(format) !== 0)
       throw new CriaError(
         "unsupported",

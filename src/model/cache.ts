@@ -68,8 +68,8 @@ interface Run {
   readonly count: number;
 }
 
-/** Tokens of a page that are worth copying: computing fewer takes no longer. */
-const LEAST_COPIED = 8;
+/** The fewest tokens for which a page is copied: fewer are computed beside the rest of the prompt in a moment. */
+export const LEAST_COPIED = 8;
 
 /** What the first page of a text follows; those of other adapters follow other numbers, below it. */
 const ROOT = 0;

@@ -10,6 +10,9 @@
 /** Values that share a scale. */
 export const ACTIVATION_BLOCK = 32;
 
+/** In a block of magnitudes below this all quants are 0: 127 / d would be infinite. */
+const SMALLEST_BLOCK = 2 ** -121;
+
 /** Largest float with a fraction: adding and subtracting it rounds to the nearest integer, ties to even. */
 const ROUND_TO_EVEN = 1.5 * 2 ** 52;
 
@@ -41,7 +44,7 @@ export function quantizeActivations(x: Float32Array, out: QuantizedRow): void {
   for (let block = 0, first = 0; first < x.length; block++, first += ACTIVATION_BLOCK) {
     let largest = 0;
     for (let c = first; c < first + ACTIVATION_BLOCK; c++) largest = Math.max(largest, Math.abs(x[c]));
-    const inverse = largest === 0 ? 0 : Math.fround(127 / largest);
+    const inverse = largest < SMALLEST_BLOCK ? 0 : Math.fround(127 / largest);
     const scale = Math.fround(largest / 127);
     scales[block] = scale;
     for (let half = 0; half < 2; half++) {

@@ -88,10 +88,13 @@ export const attention: Op<AttentionArgs> = {
   },
 };
 
+/** A query of magnitudes below this counts as 0: 32767 / d would be infinite. */
+const SMALLEST_QUERY = 2 ** -113;
+
 /** Whole numbers of 16 bits times their scale. */
 function roundedQuery(query: Float32Array): Float64Array {
   const largest = query.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  const inverse = largest === 0 ? 0 : Math.fround(32767 / largest);
+  const inverse = largest < SMALLEST_QUERY ? 0 : Math.fround(32767 / largest);
   const scale = Math.fround(largest / 32767);
   return Float64Array.from(query, (value) => scale * roundToEven(Math.fround(value * inverse)));
 }

@@ -1,9 +1,10 @@
 /**
- * Gathers rows: the tokens whose logits are wanted, out of all tokens of a step.
+ * Gathers rows: the tokens whose logits are wanted, out of all tokens of a step. The bits stay as they are, also those of a
+ * NaN: a page of the cache is copied as if it were one row of floats.
  *
  *   y[i, c] = x[rows[i], c]
  *
- * Flow: the last block's residual stream → copy → rmsNorm → matmul (logits).
+ * Flow: the last block's residual stream → copy → rmsNorm → matmul (logits). model/cache.ts: page → copy → page.
  */
 import type { Tensor } from "../tensor/tensor.ts";
 import { describe, expect, liveRows, type Op } from "./op.ts";

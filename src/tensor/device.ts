@@ -67,6 +67,8 @@ export interface Device extends Bank {
   record(body: () => void): Plan;
   /** Runs a recorded plan as one submission. */
   replay(plan: Plan): void;
+  /** Gives back a plan's memory, after the calls before; it cannot be replayed any more. */
+  freePlan(plan: Plan): void;
   dispose(): void;
 }
 

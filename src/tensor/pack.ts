@@ -1,5 +1,6 @@
 /**
- * Blocks of 32 floats as Q8_0: int8 values and an f16 scale, to the bit as llama.cpp rounds them.
+ * Blocks of 32 floats as Q8_0: int8 values and an f16 scale, to the bit as llama.cpp rounds them; but where the scale is
+ * smaller than a normal f32, which f16 has as 0, the values are 0 too.
  *
  *   d = max |x| / 127      q = round(x / d), halves away from 0
  *

@@ -64,17 +64,15 @@ export class Step {
   readonly #words: Int32Array;
 
   constructor(device: Device, shape: StepShape) {
-    const { rowCapacity, sequenceCapacity, pagesPerSequence } = shape;
     this.shape = shape;
     this.#device = device;
-    this.#words = new Int32Array(HEADER_WORDS + 4 * rowCapacity + sequenceCapacity * pagesPerSequence);
+    this.#words = new Int32Array(HEADER_WORDS + 4 * shape.rowCapacity);
     this.banks = banksOf(device).map((bank) => stepTensors(bank, shape));
   }
 
   /** Tells the device which pages of the cache a sequence uses, in order of position. */
   setPages(sequence: number, pages: readonly number[]): void {
     const { byteOffset } = rowView(this.banks[0].pages, sequence, 1);
-    this.#words.set(pages, byteOffset / 4);
     this.#write(Int32Array.from(pages), byteOffset);
   }
 
@@ -91,7 +89,7 @@ export class Step {
     });
     words[0] = rows.length;
     words[1] = outputCount;
-    this.#write(words.subarray(0, HEADER_WORDS + 4 * rowCapacity), 0);
+    this.#write(words, 0);
   }
 
   dispose(): void {

@@ -170,6 +170,7 @@ function countingDevice(): Device {
     run: nothing,
     record: never,
     replay: never,
+    freePlan: nothing,
     dispose: nothing,
   };
 }

@@ -137,24 +137,49 @@ describe("in several memories", () => {
     engine.dispose();
   });
 
-  it("fails for good when a worker of any of them dies", async () => {
-    const threads: Thread[] = [];
-    const dying = await createWasmDevice({
-      startThread: () => {
-        const thread = startThread();
-        threads.push(thread);
-        return thread;
-      },
-    });
-    const device = bankedDevice([await createWasmDevice({ startThread }), dying]);
-    const engine = await openEngine(device, "F16", { bankCount: 2, layers: [0, 1], head: 0 });
-    const sequence = engine.createSequence();
-    await sequence.append(ids.slice(0, 3), "none");
-    void threads[0].terminate();
-    await expect(sequence.append(ids.slice(3), "last")).rejects.toMatchObject({ code: "device-lost" });
-    await expect(sequence.append(ids.slice(3), "last")).rejects.toMatchObject({ code: "device-lost" });
-    engine.dispose();
-    await expect(sequence.append(ids.slice(3), "last")).rejects.toMatchObject({ code: "disposed" });
+  it.each([0, 1])(
+    "fails for good when a worker of the second dies, with the head in bank %i",
+    async (head) => {
+      const threads: Thread[] = [];
+      const dying = await createWasmDevice({
+        startThread: () => {
+          const thread = startThread();
+          threads.push(thread);
+          return thread;
+        },
+      });
+      const device = bankedDevice([await createWasmDevice({ startThread }), dying]);
+      const engine = await openEngine(device, "F16", { bankCount: 2, layers: [0, 1], head });
+      const sequence = engine.createSequence();
+      await sequence.append(ids.slice(0, 3), "none");
+      void threads[0].terminate();
+      await expect(sequence.append(ids.slice(3), "last")).rejects.toMatchObject({ code: "device-lost" });
+      await expect(sequence.append(ids.slice(3), "last")).rejects.toMatchObject({ code: "device-lost" });
+      engine.dispose();
+      await expect(sequence.append(ids.slice(3), "last")).rejects.toMatchObject({ code: "disposed" });
+    },
+  );
+
+  it("leaves nothing behind of ops that run at once, and of plans that are freed", async () => {
+    const bank = () => createWasmDevice({ memoryLimit: 1 << 20 });
+    const device = bankedDevice([await bank(), await bank()]);
+    const [x, y] = (device.banks ?? []).map(
+      (each): Tensor => denseTensor(each.allocate(64), 0, 1, 16, "F32"),
+    );
+    for (let i = 0; i < 5000; i++) {
+      device.run("fill", { y: x, value: i });
+      const plan = device.record(() => {
+        device.run("fill", { y, value: 0 });
+        device.run("convert", { x, y });
+      });
+      device.replay(plan);
+      device.freePlan(plan);
+      if (i % 500 === 0) expect(new Float32Array((await device.read(y.memory)).buffer)[15]).toBe(i);
+    }
+    const plan = device.record(() => device.run("fill", { y, value: 1 }));
+    device.freePlan(plan);
+    expect(() => device.replay(plan)).toThrow(expect.objectContaining({ code: "bad-input" }));
+    device.dispose();
   });
 
   it("takes no op whose tensors lie in two of them", async () => {

@@ -8,13 +8,11 @@ import { createReferenceDevice } from "../../devices/reference/device.ts";
 import { createWasmDevice } from "../../devices/wasm/device.ts";
 import type { FileSystem } from "../../files/byte-source.ts";
 import { type TensorFile, tensorBytes } from "../../files/stored-tensor.ts";
-import { engineBytes } from "../../generate/engine.ts";
-import { Cache } from "../../model/cache.ts";
-import { type CacheFormatOption, cacheFormats } from "../../model/cache-format.ts";
+import { type MemoryNeed, reckonMemory } from "../../generate/memory.ts";
+import type { CacheFormatOption } from "../../model/cache-format.ts";
 import { openTensorFile } from "../../model/checkpoint.ts";
 import { findChatTemplate, findVocabulary } from "../../model/companions.ts";
 import { type ModelConfig, readConfig } from "../../model/config.ts";
-import { weightBytes } from "../../model/placement.ts";
 import { type ModelWeights, modelWeights } from "../../model/weights.ts";
 import { CriaError } from "../../shared/errors.ts";
 import type { Device } from "../../tensor/device.ts";
@@ -44,12 +42,8 @@ export interface TokenizerDescription {
   readonly addEos: boolean;
 }
 
-export interface MemoryDescription {
+export interface MemoryDescription extends MemoryNeed {
   readonly contextLength: number;
-  readonly weights: number;
-  readonly cache: number;
-  readonly buffers: number;
-  readonly total: number;
 }
 
 export interface ModelDescription {
@@ -182,15 +176,17 @@ async function describeMemory(
   weights: ModelWeights,
   { contextLength: asked, cacheFormat }: DescribeOptions,
 ): Promise<MemoryDescription> {
-  const formats = cacheFormats(config, cacheFormat);
   const contextLength =
     asked === undefined ? Math.min(config.contextLength, DEFAULT_CONTEXT) : asked || config.contextLength;
   const device = await usualDevice();
-  const engine = engineBytes(device, config, { contextLength, cacheFormat: formats });
-  const held = weightBytes(weights, device);
-  device.dispose();
-  const cache = Cache.bytesOf(config, contextLength, formats);
-  return { contextLength, weights: held, cache, buffers: engine - cache, total: held + engine };
+  try {
+    return {
+      contextLength,
+      ...reckonMemory(device, config, weights, { contextLength, ...(cacheFormat ? { cacheFormat } : {}) }),
+    };
+  } finally {
+    device.dispose();
+  }
 }
 
 /** The device that would run the model, on which the size of its buffers depends. */

@@ -56,7 +56,8 @@ export function reportLines(description: ModelDescription): string {
     rows.push([
       "memory",
       `${formatBytes(memory.total)}: weights ${formatBytes(memory.weights)}, cache of ` +
-        `${plural(memory.contextLength, "token")} ${formatBytes(memory.cache)}, buffers ${formatBytes(memory.buffers)}`,
+        `${plural(memory.contextLength, "token")} ${formatBytes(memory.cache)}, buffers ${formatBytes(memory.buffers)}` +
+        (memory.placement.bankCount > 1 ? `; in ${memory.placement.bankCount} memories` : ""),
     ]);
   for (const problem of description.problems) rows.push(["cannot run", problem]);
   return formatTable(rows);

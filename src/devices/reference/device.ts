@@ -58,6 +58,7 @@ export function createReferenceDevice(): Device {
     run: (name, args) => recorder.run(name, args),
     record: (body) => recorder.record(body),
     replay: (plan) => recorder.replay(plan),
+    freePlan: () => {},
     dispose: () => memories.clear(),
   };
 }

@@ -79,7 +79,8 @@ async function probe(name: Binary["name"], base64: string, shared: boolean): Pro
   try {
     const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
     const module = await WebAssembly.compile(shared ? bytes : withoutSharing(bytes));
-    const kernels = instantiate(module, createMemory(shared));
+    // A memory of one page, not of all addresses: a device in several memories makes this choice for each of them.
+    const kernels = instantiate(module, new WebAssembly.Memory({ initial: 1, maximum: 1, shared }));
     const modes = exactModes(name, kernels);
     return modes.length === 0 ? undefined : { module, name, modes };
   } catch {

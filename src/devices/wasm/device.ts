@@ -67,6 +67,7 @@ class WasmPlan implements Plan {
   readonly callCount: number;
   /** Whether one thread walks it. */
   readonly small: boolean;
+  freed = false;
 
   constructor(device: WasmDevice, address: number, callCount: number, small: boolean) {
     this.device = device;
@@ -262,9 +263,15 @@ class WasmDevice implements Device {
 
   replay(plan: Plan): void {
     this.#assertUsable();
-    if (!(plan instanceof WasmPlan) || plan.device !== this)
-      throw new CriaError("bad-input", "the plan was recorded by another device");
+    if (!(plan instanceof WasmPlan) || plan.device !== this || plan.freed)
+      throw new CriaError("bad-input", "the plan was freed, or recorded by another device");
     this.#queue.add(() => this.#threads.run(plan.address, plan.small));
+  }
+
+  freePlan(plan: Plan): void {
+    if (!(plan instanceof WasmPlan) || plan.device !== this || plan.freed || this.#queue.failed) return;
+    plan.freed = true;
+    this.#queue.add(() => this.#heap.free(plan.address, planBytes(plan.callCount)));
   }
 
   dispose(): void {

@@ -3,6 +3,7 @@
  *
  * Flow: heap.ts (which addresses) and device.ts (which bytes) → Space.
  */
+import { CriaError } from "../../shared/errors.ts";
 import { createMemory } from "./binary.ts";
 
 export const PAGE = 65536;
@@ -44,9 +45,16 @@ export class MemorySpace implements Space {
   readonly #shared: boolean;
   #bytes: Uint8Array<ArrayBufferLike>;
 
+  /** @throws {CriaError} code "no-memory" when there are no addresses left for one more memory. */
   constructor(shared: boolean) {
     this.#shared = shared;
-    this.memory = takeMemory(shared);
+    try {
+      this.memory = takeMemory(shared);
+    } catch (cause) {
+      throw new CriaError("no-memory", "the process has no addresses left for one more WebAssembly memory", {
+        cause,
+      });
+    }
     this.byteLength = this.memory.buffer.byteLength;
     this.#bytes = new Uint8Array(this.memory.buffer);
   }

@@ -153,13 +153,16 @@ export function scoresOf2(
 
 // Keys of Q8_0: queries are whole numbers of 16 bits, one query after the other, then a scale for each.
 
+/** A query of magnitudes below 2⁻¹¹³ counts as 0: 32767 / d would be infinite. */
+const SMALLEST_QUERY: f32 = 9.62964972e-35;
+
 /** Places a query of up to 8 among the others: x = round(q / d), d = max |q| / 32767. Its scale is d · scale. */
 export function placeRounded(q: usize, queries: usize, lane: usize, headLength: i32, scale: f32): void {
   const bytes = <usize>headLength << 2;
   let lanes = f32x4.splat(0);
   for (let at: usize = 0; at < bytes; at += 16) lanes = f32x4.max(lanes, f32x4.abs(v128.load(q + at)));
   const largest = largestLane(lanes);
-  const factors = f32x4.splat(largest == 0 ? 0 : 32767 / largest);
+  const factors = f32x4.splat(largest < SMALLEST_QUERY ? 0 : 32767 / largest);
   const to = queries + ((lane * <usize>headLength) << 1);
   for (let at: usize = 0; at < bytes; at += 32) {
     const low = f32x4.nearest(f32x4.mul(v128.load(q + at), factors));

@@ -3,7 +3,8 @@
  *
  *   y[t, o] = residual + α · Σ over groups g of scale(w) · scale(x) · Σ q(w) · q(x)  (+ offset(w) · Σ x)
  *
- * One token, or a few: see multiply-row.ts. Several: multiply-panels.ts. Both add the groups in the same order with the same operations, so they give the same bits.
+ * One token, or a few: see multiply-row.ts. Several: multiply-panels.ts. Both add the groups in the same order with the same
+ * operations, so they give the same bits.
  *
  * Words: records, stride, w, format, rows, columns, y, stride, residual (0: none), stride, count, α, mode, ones
  * (0x01010101), scratch, its bytes a thread, HALF_MASK, HALF_POWER.

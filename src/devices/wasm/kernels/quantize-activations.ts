@@ -24,6 +24,9 @@ export const RECORD_SUM: usize = 36;
 export const RECORD_SECOND_SUM: usize = 40;
 export const RECORD_PAIRS: usize = 44;
 
+/** In a block of magnitudes below 2⁻¹²¹ all quants are 0: 127 / d would be infinite. */
+const SMALLEST_BLOCK: f32 = 3.76158192e-37;
+
 /** Rows that are multiplied one by one (multiply-packed.ts), for which unpacking weights does not pay. */
 export const FEW_ROWS = 3;
 
@@ -51,7 +54,7 @@ export function quantizeActivations(call: usize, thread: i32, threadCount: i32):
 
 function quantizeWideBlock(x: usize, record: usize): void {
   const largest = largestOfBlock(x);
-  const factors = f32x4.splat(largest == 0 ? 0 : 127 / largest);
+  const factors = f32x4.splat(largest < SMALLEST_BLOCK ? 0 : 127 / largest);
   for (let c: usize = 0; c < 32; c += 8)
     v128.store(record + 2 * c, i16x8.narrow_i32x4_s(rounded(x + 4 * c, factors), rounded(x + 4 * c + 16, factors)));
   store<f32>(record, largest / 127, WIDE_RECORD_SCALE);
@@ -77,7 +80,7 @@ function rounded(x: usize, factors: v128): v128 {
 
 function quantizeBlock(x: usize, record: usize, bias: i32, shortGroups: bool): void {
   const largest = largestOfBlock(x);
-  const inverse: f32 = largest == 0 ? 0 : 127 / largest;
+  const inverse: f32 = largest < SMALLEST_BLOCK ? 0 : 127 / largest;
   const scale: f32 = largest / 127;
   const first = quantizeHalf(x, record, inverse);
   const second = quantizeHalf(x + 64, record + 16, inverse);

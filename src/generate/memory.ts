@@ -1,0 +1,49 @@
+/**
+ * What a model needs of a device before any of it is loaded, and where its parts go.
+ *
+ * Flow: weights (sizes), options → reckonMemory → load-model.ts, `cria inspect`.
+ */
+import type { ModelConfig } from "../model/config.ts";
+import { type Placement, placeModel, weightBytes } from "../model/placement.ts";
+import type { ModelWeights } from "../model/weights.ts";
+import type { Device } from "../tensor/device.ts";
+import { type EngineOptions, workingBytes } from "./engine.ts";
+
+/** Bytes in the device's memories. */
+export interface MemoryNeed {
+  readonly placement: Placement;
+  readonly weights: number;
+  /** Keys and values of all sequences. */
+  readonly cache: number;
+  /** Of a step, in every bank. */
+  readonly buffers: number;
+  readonly total: number;
+}
+
+/** Of what one memory can hold, this part is left to single ops and to loading; at most so many bytes. */
+const SPARE_PART = 1 / 4;
+const MOST_SPARE = 128 << 20;
+
+/**
+ * @param device one bank, or the only one
+ * @throws {CriaError} code "no-memory" when a single layer is larger than a bank.
+ */
+export function reckonMemory(
+  device: Device,
+  config: ModelConfig,
+  weights: ModelWeights,
+  options: EngineOptions,
+): MemoryNeed {
+  const { layerCache, everyBank } = workingBytes(device, config, options);
+  const spare = Math.min(MOST_SPARE, SPARE_PART * (device.memoryLimit ?? Number.POSITIVE_INFINITY));
+  const placement = placeModel(
+    weights,
+    config.layerCount,
+    { layerCache, everyBank: everyBank + spare },
+    device,
+  );
+  const held = weightBytes(weights, device);
+  const cache = layerCache * config.layerCount;
+  const buffers = everyBank * placement.bankCount;
+  return { placement, weights: held, cache, buffers, total: held + cache + buffers };
+}
