@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tensorBytes } from "../../src/files/stored-tensor.ts";
 import { Cache } from "../../src/model/cache.ts";
-import { cacheFormats } from "../../src/model/cache-format.ts";
+import { resolveCacheFormats } from "../../src/model/cache-format.ts";
 import { openCheckpoint } from "../../src/model/checkpoint.ts";
 import { nodeFiles } from "../../src/platform/node/file-system.ts";
 
@@ -65,7 +65,7 @@ export async function findModel(name: string): Promise<BenchModel | undefined> {
     vocabularySize: config.vocabularySize,
     productCount: multiplied.reduce((sum, { rows, columns }) => sum + rows * columns, 0),
     productBytes: multiplied.reduce((sum, tensor) => sum + tensorBytes(tensor), 0),
-    cacheBytes: Cache.bytesOf(config, 1, cacheFormats(config)),
+    cacheBytes: Cache.bytesOf(config, 1, resolveCacheFormats(config)),
   };
 }
 

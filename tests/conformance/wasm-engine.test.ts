@@ -137,6 +137,13 @@ describe("in several memories", () => {
     engine.dispose();
   });
 
+  it("gives the same bits with a cache of eight bits, and in workers with memories of their own", async () => {
+    const devices = await Promise.all([1, 2].map(() => createWasmDevice({ startThread, shared: false })));
+    const engine = await openEngine(bankedDevice(devices), "Q8_0", { bankCount: 2, layers: [0, 1], head: 0 });
+    expect(await allLogits(engine.createSequence(), ids)).toEqual(expectedIn("Q8_0"));
+    engine.dispose();
+  });
+
   it.each([0, 1])(
     "fails for good when a worker of the second dies, with the head in bank %i",
     async (head) => {
