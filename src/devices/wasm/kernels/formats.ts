@@ -203,6 +203,19 @@ export function onesMaskOf(format: i32): i32 {
   return 1 << onesPlace(format);
 }
 
+/** Scales of one group of 32 columns that are a byte for each row: K formats without short groups. */
+@inline
+export function hasByteScales(format: i32): bool {
+  return isK(format) && !hasShortGroups(format);
+}
+
+/** The same as `scales` where these are bytes; `bytes` are those of all 8 rows, as 16-bit integers. */
+@inline
+export function byteScales(bytes: v128, upper: bool, head: v128): v128 {
+  const words = upper ? i32x4.extend_high_i16x8_s(bytes) : i32x4.extend_low_i16x8_s(bytes);
+  return f32x4.mul(head, f32x4.convert_i32x4_s(words));
+}
+
 /**
  * Scales (or, with the head of these, offsets) of four rows for one group of columns: `at` is where the block's scales
  * (offsets) begin, `head` the four rows' scale of scales in K formats; `halfMask` and `halfPower`: see finiteHalves.

@@ -9,7 +9,9 @@ import { IQ4_NL, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, SUM
 import { dotNarrow, dotWide, highNibbles, pairs, quads } from "./dots";
 import {
   blockBytes,
+  byteScales,
   groupBytes,
+  hasByteScales,
   hasOffsets,
   hasShortGroups,
   headBytes,
@@ -233,15 +235,29 @@ function multiplyRowOf(format: i32, mode: i32, call: usize, token: i32, first: i
         }
         const scale = v128.load32_splat(record, RECORD_SCALE);
         const lastGroup = hasShortGroups(format) ? 1 : 0;
-        const aScale = f32x4.mul(scales(format, w, lastGroup, false, lowerHead, halfMask, halfPower), scale);
-        const bScale = f32x4.mul(scales(format, w, lastGroup, true, upperHead, halfMask, halfPower), scale);
+        let aScale = f32x4.splat(0);
+        let bScale = f32x4.splat(0);
+        if (hasByteScales(format)) {
+          const bytes = v128.load8x8_s(w);
+          aScale = f32x4.mul(byteScales(bytes, false, lowerHead), scale);
+          bScale = f32x4.mul(byteScales(bytes, true, upperHead), scale);
+        } else {
+          aScale = f32x4.mul(scales(format, w, lastGroup, false, lowerHead, halfMask, halfPower), scale);
+          bScale = f32x4.mul(scales(format, w, lastGroup, true, upperHead, halfMask, halfPower), scale);
+        }
         lower = f32x4.add(lower, f32x4.mul(f32x4.convert_i32x4_s(a), aScale));
         upper = f32x4.add(upper, f32x4.mul(f32x4.convert_i32x4_s(b), bScale));
         if (hasOffsets(format)) {
           const offsets = w + scaleBytes(format);
           let sum = v128.load32_splat(record, RECORD_SUM);
-          lower = f32x4.add(lower, f32x4.mul(scales(format, offsets, 0, false, lowerOffsetHead, halfMask, halfPower), sum));
-          upper = f32x4.add(upper, f32x4.mul(scales(format, offsets, 0, true, upperOffsetHead, halfMask, halfPower), sum));
+          if (hasByteScales(format)) {
+            const bytes = v128.load8x8_s(offsets);
+            lower = f32x4.add(lower, f32x4.mul(byteScales(bytes, false, lowerOffsetHead), sum));
+            upper = f32x4.add(upper, f32x4.mul(byteScales(bytes, true, upperOffsetHead), sum));
+          } else {
+            lower = f32x4.add(lower, f32x4.mul(scales(format, offsets, 0, false, lowerOffsetHead, halfMask, halfPower), sum));
+            upper = f32x4.add(upper, f32x4.mul(scales(format, offsets, 0, true, upperOffsetHead, halfMask, halfPower), sum));
+          }
           if (lastGroup == 1) {
             sum = v128.load32_splat(record, RECORD_SECOND_SUM);
             lower = f32x4.add(lower, f32x4.mul(scales(format, offsets, 1, false, lowerOffsetHead, halfMask, halfPower), sum));
