@@ -10,7 +10,7 @@
 import { type OpArgs, type OpName, ops } from "../ops/index.ts";
 import { CriaError } from "../shared/errors.ts";
 import type { Bank, Device, Plan, WeightPart } from "../tensor/device.ts";
-import type { Memory, Tensor } from "../tensor/tensor.ts";
+import { isTensor, type Memory, type Tensor } from "../tensor/tensor.ts";
 import { WorkQueue } from "./work-queue.ts";
 
 /** Devices of one kind as one, which disposes of them. */
@@ -215,8 +215,4 @@ function transferOf(args: OpArgs["convert"]): Transfer {
       "convert from bank to bank: expected rows of the same format and stride",
     );
   return { x, y };
-}
-
-function isTensor(value: unknown): value is Tensor {
-  return typeof value === "object" && value !== null && "memory" in value;
 }

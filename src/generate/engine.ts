@@ -13,26 +13,17 @@ import type { AdapterContents } from "../model/adapter.ts";
 import { Cache, LEAST_COPIED, PAGE_LENGTH, type ReadCached } from "../model/cache.ts";
 import { type CacheFormatOption, type CacheFormats, resolveCacheFormats } from "../model/cache-format.ts";
 import type { ModelConfig } from "../model/config.ts";
-import {
-  allocateBuffers,
-  type Buffers,
-  bufferBytes,
-  firstRows,
-  forward,
-  type Workspace,
-} from "../model/llama.ts";
+import { allocateBuffers, type Buffers, firstRows, forward, type Workspace } from "../model/llama.ts";
 import type { LlamaWeights } from "../model/load.ts";
 import { type LoadedAdapter, loadAdapter } from "../model/load-adapter.ts";
-import type { WorkingBytes } from "../model/placement.ts";
 import { CriaError, throwIfAborted } from "../shared/errors.ts";
+import { nextTurn } from "../shared/next-turn.ts";
 import { Arena } from "../tensor/arena.ts";
 import { banksOf, type Device, type Plan } from "../tensor/device.ts";
 import { Step, type StepRow } from "../tensor/step.ts";
 import { rowView, type Tensor } from "../tensor/tensor.ts";
+import { outputCapacity, pagesPerSequence } from "./memory.ts";
 import { type Job, rowsOfStep, type Share } from "./scheduler.ts";
-
-/** Rows of logits that one step can give: a row of a 128k vocabulary takes half a megabyte. */
-const OUTPUT_CAPACITY = 64;
 
 export interface EngineOptions {
   /** Positions a sequence can have. */
@@ -91,16 +82,6 @@ export interface Sequence {
   /** Holds `ids` from now on, with what `tensors` gave for them. @throws {CriaError} as `append`, and what `read` throws */
   restore(ids: readonly number[], read: ReadCached): Promise<void>;
   dispose(): void;
-}
-
-/** What the engine holds besides the weights. */
-export function workingBytes(device: Device, config: ModelConfig, options: EngineOptions): WorkingBytes {
-  const cells = pagesPerSequence(options) * (options.sequenceCount ?? 1) * PAGE_LENGTH;
-  const formats = resolveCacheFormats(config, options.cacheFormat);
-  return {
-    layerCache: Cache.bytesOf(config, cells, formats) / config.layerCount,
-    everyBank: bufferBytes(config, device.prefillRows, outputCapacity(device)),
-  };
 }
 
 /** Counts since the engine was made, and what is going on. */
@@ -478,14 +459,6 @@ export class Engine {
   }
 }
 
-function pagesPerSequence({ contextLength }: EngineOptions): number {
-  return Math.ceil(contextLength / PAGE_LENGTH);
-}
-
-function outputCapacity(device: Device): number {
-  return Math.min(device.prefillRows, OUTPUT_CAPACITY);
-}
-
 /** Rows of the smallest plan that holds as many: 1, 2, 4, 8 … */
 function capacityFor(rows: number, most: number): number {
   let capacity = 1;
@@ -508,12 +481,4 @@ function sharedLength(a: readonly number[], b: readonly number[]): number {
   let length = 0;
   while (length < a.length && length < b.length && a[length] === b[length]) length++;
   return length;
-}
-
-/** Lets other work of this thread have its turn. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    if (typeof setImmediate === "function") setImmediate(resolve);
-    else setTimeout(resolve, 0);
-  });
 }

@@ -13,6 +13,7 @@ import { loadWeights, type LoadOptions as WeightOptions } from "../model/load.ts
 import type { Placement } from "../model/placement.ts";
 import type { ModelWeights } from "../model/weights.ts";
 import { CriaError } from "../shared/errors.ts";
+import { gigabytes } from "../shared/gigabytes.ts";
 import type { Device } from "../tensor/device.ts";
 import { createTokenizer } from "../tokenizer/create-tokenizer.ts";
 import { chatFormat } from "./chat-format/detect.ts";
@@ -116,13 +117,12 @@ function place(
 ): Placement {
   const { placement, total } = reckonMemory(device, config, weights, room);
   const limit = memoryBytes ?? MOST_BANKS * (device.memoryLimit ?? Number.POSITIVE_INFINITY);
-  const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1);
   if (total > limit)
     throw new CriaError(
       "no-memory",
-      `the model needs ${gigabytes(total)} GB with ${room.sequenceCount ?? 1} × ${room.contextLength} tokens of context, but ` +
+      `the model needs ${gigabytes(total)} with ${room.sequenceCount ?? 1} × ${room.contextLength} tokens of context, but ` +
         `${memoryBytes === undefined ? `at most ${MOST_BANKS} memories are taken, together` : "this process may have"} ` +
-        `${gigabytes(limit)} GB; a shorter context or fewer bits may do`,
+        `${gigabytes(limit)}; a shorter context or fewer bits may do`,
     );
   return placement;
 }

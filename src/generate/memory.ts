@@ -3,11 +3,15 @@
  *
  * Flow: weights (sizes), options → reckonMemory → load-model.ts, `cria inspect`.
  */
+
+import { Cache, PAGE_LENGTH } from "../model/cache.ts";
+import { resolveCacheFormats } from "../model/cache-format.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { type Placement, placeModel, weightBytes } from "../model/placement.ts";
+import { bufferBytes } from "../model/llama.ts";
+import { type Placement, placeModel, type WorkingBytes, weightBytes } from "../model/placement.ts";
 import type { ModelWeights } from "../model/weights.ts";
 import type { Device } from "../tensor/device.ts";
-import { type EngineOptions, workingBytes } from "./engine.ts";
+import type { EngineOptions } from "./engine.ts";
 
 /** Bytes in the device's memories. */
 export interface MemoryNeed {
@@ -19,6 +23,9 @@ export interface MemoryNeed {
   readonly buffers: number;
   readonly total: number;
 }
+
+/** Rows of logits that one step can give: a row of a 128k vocabulary takes half a megabyte. */
+const OUTPUT_CAPACITY = 64;
 
 /** Of what one memory can hold, this part is left to single ops and to loading; at most so many bytes. */
 const SPARE_PART = 1 / 4;
@@ -46,4 +53,24 @@ export function reckonMemory(
   const cache = layerCache * config.layerCount;
   const buffers = everyBank * placement.bankCount;
   return { placement, weights: held, cache, buffers, total: held + cache + buffers };
+}
+
+/** What the engine holds besides the weights. */
+function workingBytes(device: Device, config: ModelConfig, options: EngineOptions): WorkingBytes {
+  const cells = pagesPerSequence(options) * (options.sequenceCount ?? 1) * PAGE_LENGTH;
+  const formats = resolveCacheFormats(config, options.cacheFormat);
+  return {
+    layerCache: Cache.bytesOf(config, cells, formats) / config.layerCount,
+    everyBank: bufferBytes(config, device.prefillRows, outputCapacity(device)),
+  };
+}
+
+/** Pages of the cache that a sequence can need. */
+export function pagesPerSequence({ contextLength }: EngineOptions): number {
+  return Math.ceil(contextLength / PAGE_LENGTH);
+}
+
+/** Rows of logits that a step on this device can give. */
+export function outputCapacity(device: Device): number {
+  return Math.min(device.prefillRows, OUTPUT_CAPACITY);
 }

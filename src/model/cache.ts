@@ -68,7 +68,7 @@ interface Run {
   readonly count: number;
 }
 
-/** The fewest tokens for which a page is copied: fewer are computed beside the rest of the prompt in a moment. */
+/** The fewest tokens for which a page is copied; fewer are computed again. */
 export const LEAST_COPIED = 8;
 
 /** What the first page of a text follows; those of other adapters follow other numbers, below it. */

@@ -8,6 +8,7 @@
  */
 import type { StoredTensor } from "../files/stored-tensor.ts";
 import { CriaError } from "../shared/errors.ts";
+import { gigabytes } from "../shared/gigabytes.ts";
 import type { Bank } from "../tensor/device.ts";
 import { rowBytes } from "../tensor/format.ts";
 import type { ModelWeights } from "./weights.ts";
@@ -86,8 +87,4 @@ function bytesOf({ format, rows, columns }: StoredTensor, bank: Bank): number {
   // Rows of gains become F32.
   if (rows === 1) return 4 * columns;
   return bank.weightBytes?.(format, rows, columns) ?? rows * rowBytes(format, columns);
-}
-
-function gigabytes(byteLength: number): string {
-  return `${(byteLength / 1e9).toFixed(2)} GB`;
 }

@@ -22,6 +22,11 @@ export interface Tensor {
   readonly format: TensorFormat;
 }
 
+/** Whether an argument of an op is a tensor, and not a number or an option. */
+export function isTensor(value: unknown): value is Tensor {
+  return typeof value === "object" && value !== null && "memory" in value;
+}
+
 /** A tensor whose rows follow each other without a gap. */
 export function denseTensor(
   memory: Memory,

@@ -9,6 +9,7 @@ import { loadWeights } from "../model/load.ts";
 import { ropeFrequencies } from "../model/rope-frequencies.ts";
 import type { ModelWeights } from "../model/weights.ts";
 import { CriaError } from "../shared/errors.ts";
+import { gigabytes } from "../shared/gigabytes.ts";
 import type { Device } from "../tensor/device.ts";
 import { denseTensor, type Memory } from "../tensor/tensor.ts";
 import type { TrainingModel } from "./forward.ts";
@@ -151,10 +152,6 @@ function checkMemory(device: Device, memory: MemoryPlan): void {
     `the run needs ${gigabytes(memory.total)} (${parts.join(", ")}), but the ${device.name} device can hold ` +
       `${gigabytes(limit)}; fewer or shorter windows, more accumulation, or gradientCheckpointing may do`,
   );
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(2)} GB`;
 }
 
 function weightBytes(weights: ModelWeights): number {

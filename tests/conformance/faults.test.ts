@@ -75,7 +75,7 @@ describe("a model on the CPU device", () => {
     const platform = { files: nodeFiles, createDevice: createWasmDevice, hashFiles, memoryBytes: 100_000 };
     await expect(loadModel(path, platform)).rejects.toMatchObject({
       code: "no-memory",
-      message: expect.stringContaining("this process may have 0.0 GB"),
+      message: expect.stringContaining("this process may have 0.00 GB"),
     });
     const device = await createWasmDevice();
     const limit = device.memoryLimit as number;

@@ -5,8 +5,9 @@
 import { type OpArgs, type OpName, ops } from "../../ops/index.ts";
 import type { Views } from "../../ops/op.ts";
 import { CriaError } from "../../shared/errors.ts";
+import { nextTurn } from "../../shared/next-turn.ts";
 import { type Device, Recorder } from "../../tensor/device.ts";
-import type { Memory, Tensor } from "../../tensor/tensor.ts";
+import { isTensor, type Memory } from "../../tensor/tensor.ts";
 import { View } from "../../tensor/view.ts";
 
 /** A token of a 135M model takes about 0.15 s here: eight keep an abort within some two seconds. */
@@ -61,16 +62,4 @@ export function createReferenceDevice(): Device {
     freePlan: () => {},
     dispose: () => memories.clear(),
   };
-}
-
-function isTensor(value: unknown): value is Tensor {
-  return typeof value === "object" && value !== null && "memory" in value;
-}
-
-/** Lets timers, signals and sockets of this thread have their turn: the ops before have blocked it. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    if (typeof setImmediate === "function") setImmediate(resolve);
-    else setTimeout(resolve, 0);
-  });
 }

@@ -5,9 +5,10 @@
  */
 import type { OpArgs, OpName } from "../../ops/index.ts";
 import { CriaError } from "../../shared/errors.ts";
+import { nextTurn } from "../../shared/next-turn.ts";
 import type { Device, Plan, WeightPart } from "../../tensor/device.ts";
 import { rowBytes, type TensorFormat } from "../../tensor/format.ts";
-import type { Memory, Tensor } from "../../tensor/tensor.ts";
+import { isTensor, type Memory, type Tensor } from "../../tensor/tensor.ts";
 import { WorkQueue } from "../work-queue.ts";
 import { chooseBinary, instantiate, type Kernels } from "./binary.ts";
 import { CONTROL_BYTES } from "./handshake.ts";
@@ -365,16 +366,7 @@ class WasmDevice implements Device {
 
 /** Products or values of a call, about. */
 function workOf<Name extends OpName>(name: Name, args: OpArgs[Name]): number {
-  const sizes = Object.values(args).map((value) =>
-    typeof value === "object" && value !== null && "memory" in value ? value.rows * value.columns : 0,
-  );
+  const sizes = Object.values(args).map((value) => (isTensor(value) ? value.rows * value.columns : 0));
   const total = sizes.reduce((sum, size) => sum + size, 0);
   return name === "matmul" ? total * (args as OpArgs["matmul"]).x.rows : total;
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    if (typeof setImmediate === "function") setImmediate(resolve);
-    else setTimeout(resolve, 0);
-  });
 }
