@@ -14,10 +14,12 @@ import { chooseBinary, instantiate, type Kernels } from "./binary.ts";
 import { CONTROL_BYTES } from "./handshake.ts";
 import { Heap, MEMORY_LIMIT } from "./heap.ts";
 import { loadInterleaved } from "./load-weight.ts";
-import { type Call, interleavedBytes, lower, type Place, planBytes, writePlan } from "./lower.ts";
+import { lower, planBytes, writePlan } from "./lower.ts";
+import { interleavedBytes } from "./lower-products.ts";
 import { MemorySpace, type Space } from "./space.ts";
 import { callerThread, type StartThread, type Threads, workerThreads } from "./threads.ts";
 import { fastestMode } from "./timing.ts";
+import type { Call, Place } from "./words.ts";
 import { WorkerSpace } from "./worker-space.ts";
 
 export interface WasmDeviceOptions {

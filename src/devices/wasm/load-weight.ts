@@ -8,7 +8,8 @@ import { CriaError } from "../../shared/errors.ts";
 import type { WeightPart } from "../../tensor/device.ts";
 import { rowBytes } from "../../tensor/format.ts";
 import { denseTensor, type Memory, type Tensor } from "../../tensor/tensor.ts";
-import { type Call, interleaveCall, interleavedBytes, interleaveScratch, type Place } from "./lower.ts";
+import { interleaveCall, interleavedBytes, interleaveScratch } from "./lower-products.ts";
+import type { Call, Place } from "./words.ts";
 
 /** Bytes of a piece, about. */
 const PIECE_BYTES = 4 << 20;
