@@ -14,6 +14,8 @@ export interface Kernels {
   release(control: number, plan: number): void;
   /** Walks plans as they are started, until told to end. */
   follow(control: number, thread: number, threadCount: number): void;
+  /** 1 if the word at an address became another than `value` within so many looks, else 0. */
+  look(at: number, value: number, looks: number): number;
   /** Bytes of 8 interleaved rows. */
   groupBytes(format: number, columns: number): number;
   biasOf(format: number): number;

@@ -11,14 +11,14 @@ import { rowBytes, type TensorFormat } from "../../tensor/format.ts";
 import { isTensor, type Memory, type Tensor } from "../../tensor/tensor.ts";
 import { WorkQueue } from "../work-queue.ts";
 import { chooseBinary, instantiate, type Kernels } from "./binary.ts";
-import { CONTROL_BYTES } from "./handshake.ts";
+import { controlBytes, handshakeWords, LOOKS } from "./handshake.ts";
 import { Heap, MEMORY_LIMIT } from "./heap.ts";
 import { loadInterleaved } from "./load-weight.ts";
 import { lower, planBytes, writePlan } from "./lower.ts";
 import { interleavedBytes } from "./lower-products.ts";
 import { MemorySpace, type Space } from "./space.ts";
 import { callerThread, type StartThread, type Threads, workerThreads } from "./threads.ts";
-import { fastestMode } from "./timing.ts";
+import { fastestMode, looksBeforeSleep } from "./timing.ts";
 import type { Call, Place } from "./words.ts";
 import { WorkerSpace } from "./worker-space.ts";
 
@@ -92,20 +92,21 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
   const space = new MemorySpace(shared);
   const memoryLimit = Math.min(options.memoryLimit ?? MEMORY_LIMIT, MEMORY_LIMIT);
   const heap = new Heap(space, memoryLimit);
-  const control = heap.allocate(CONTROL_BYTES);
+  const { startThread, threadCount = 1, smallWork = 2_000_000 } = options;
+  const control = heap.allocate(controlBytes(threadCount));
   const kernels = instantiate(module, space.memory);
   const mode = options.mode ?? fastestMode({ kernels, space, heap, control }, modes);
   if (!modes.includes(mode))
     throw new CriaError("unsupported", `this processor cannot sum products in way ${mode}`);
-  const { startThread, threadCount = 1, smallWork = 2_000_000 } = options;
   const parts = { kernels, mode, smallWork, memoryLimit };
   if (startThread && !shared) {
     // The memory above served to choose the way; the worker makes its own.
     const owner = new WorkerSpace(startThread, module);
     const ownHeap = new Heap(owner, memoryLimit);
-    const worker = owner.threads(ownHeap.allocate(CONTROL_BYTES));
+    const worker = owner.threads(ownHeap.allocate(controlBytes(1)));
     return new WasmDevice({ ...parts, space: owner, heap: ownHeap, threads: worker });
   }
+  if (threadCount > 1) handshakeWords(space.memory, control)[LOOKS] = looksBeforeSleep(kernels, control);
   const threads = startThread
     ? workerThreads(startThread, threadCount, { module, memory: space.memory, control })
     : callerThread(kernels, control);

@@ -3,8 +3,16 @@
  * those of kernels/barrier.ts.
  */
 
-/** Bytes of all words by which threads keep step. */
-export const CONTROL_BYTES = 512;
+/** Bytes of the words here and before. */
+const HANDSHAKE_BYTES = 512;
+
+/** Bytes of all words by which threads keep step: behind these each thread has a cache line (kernels/barrier.ts). */
+export function controlBytes(threadCount: number): number {
+  return HANDSHAKE_BYTES + 64 * threadCount;
+}
+
+/** How often a waiting thread looks before it sleeps. */
+export const LOOKS = 34;
 
 /** The number of the latest plan that was asked for; its address, and whether one thread walks it. */
 export const REQUEST = 64;
@@ -32,5 +40,5 @@ export interface ThreadStart {
 }
 
 export function handshakeWords(memory: WebAssembly.Memory, control: number): Int32Array<ArrayBufferLike> {
-  return new Int32Array(memory.buffer, control, CONTROL_BYTES / 4);
+  return new Int32Array(memory.buffer, control, HANDSHAKE_BYTES / 4);
 }

@@ -17,8 +17,10 @@ import {
 } from "./handshake.ts";
 import { createOwner, type OwnerStart } from "./worker-space.ts";
 
-/** Looks of the first worker before it waits for a message: about 50 µs. */
-const WORKER_SPINS = 5000;
+/** How long the first worker looks before it waits for a message: the caller takes about as long to choose a token. */
+const AWAKE_MILLISECONDS = 0.2;
+/** Looks between two at the clock: some microseconds. */
+const LOOKS_A_TIME = 500;
 
 /** What a worker does with its messages: the first starts it, each later one says that a plan may be there. */
 export function createThreadBody(post: (message: unknown) => void): (message: unknown) => void {
@@ -46,7 +48,8 @@ export function createThreadBody(post: (message: unknown) => void): (message: un
     let done = 0;
     serve = () => {
       Atomics.store(words, ASLEEP, 0);
-      for (let spins = 0; ; spins++) {
+      let since = performance.now();
+      for (let looks = 0; ; looks++) {
         const number = Atomics.load(words, REQUEST);
         if (number !== done) {
           const plan = Atomics.load(words, PLAN);
@@ -62,11 +65,12 @@ export function createThreadBody(post: (message: unknown) => void): (message: un
           done = number;
           Atomics.store(words, DONE, number);
           if (Atomics.load(words, WAITING) === number) post(number);
-          spins = 0;
-        } else if (spins > WORKER_SPINS) {
+          since = performance.now();
+        } else if (looks % LOOKS_A_TIME === 0 && performance.now() - since > AWAKE_MILLISECONDS) {
           Atomics.store(words, ASLEEP, 1);
           if (Atomics.load(words, REQUEST) === done) return;
           Atomics.store(words, ASLEEP, 0);
+          since = performance.now();
         }
       }
     };

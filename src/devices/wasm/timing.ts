@@ -1,6 +1,9 @@
 /**
- * Which way of summing products is the fastest on this processor: where the 32-bit dot product is one instruction
- * (VNNI) it wins, where it is three the 16-bit one does. Both are exact, so the choice changes no result.
+ * What is found out by timing when a device starts, since processors differ:
+ *
+ * - which way of summing products is the fastest: where the 32-bit dot product is one instruction (VNNI) it wins, where
+ *   it is three the 16-bit one does. Both are exact, so the choice changes no result.
+ * - how often a thread can look at a word while it waits for the others.
  */
 import type { Kernels } from "./binary.ts";
 import type { Heap } from "./heap.ts";
@@ -74,4 +77,24 @@ function timer(
     }
     return runs / elapsed;
   };
+}
+
+/** How long a thread waits awake: longer than the others are mostly behind, and than being woken takes. */
+const AWAKE_MILLISECONDS = 0.2;
+const LOOKS_A_TIME = 20_000;
+const LOOK_MILLISECONDS = 2;
+
+/** Looks that a waiting thread has before it sleeps. */
+export function looksBeforeSleep(kernels: Kernels, control: number): number {
+  // The best of many: the first ones run as the engine first compiled them.
+  let shortest = Number.POSITIVE_INFINITY;
+  const end = performance.now() + LOOK_MILLISECONDS;
+  for (let start = performance.now(); start < end; ) {
+    kernels.look(control, 0, LOOKS_A_TIME);
+    const now = performance.now();
+    // A coarse clock may not have moved.
+    if (now > start) shortest = Math.min(shortest, now - start);
+    start = now;
+  }
+  return Math.ceil((LOOKS_A_TIME * AWAKE_MILLISECONDS) / shortest);
 }

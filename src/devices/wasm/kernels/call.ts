@@ -17,13 +17,17 @@ export function float(call: usize, index: usize): f32 {
   return load<f32>(call + 4 * index);
 }
 
+/** Items of a piece, about: fewer would not be worth taking one by one. */
+const PIECE_ITEMS = 4;
+/** Pieces of a thread, at most. */
+const MOST_PIECES = 16;
+
 /**
- * Into how many pieces the threads cut a long call: enough that none waits long for another that was held up, few
- * enough that each reads memory as one stream.
+ * Into how many pieces a thread's part of `count` items is cut: enough that others can take some where it is held up.
  */
 @inline
-export function pieceCount(threadCount: i32): i32 {
-  return threadCount == 1 ? 1 : 8 * threadCount;
+export function pieceCount(count: i32, threadCount: i32): i32 {
+  return threadCount == 1 ? 1 : max(1, min(MOST_PIECES, count / (threadCount * PIECE_ITEMS)));
 }
 
 /** The first of `count` items that belong to a thread; its last lies before the first of the next thread. */

@@ -65,7 +65,7 @@ import { addSums, sumSquaresOfRows } from "./sum-squares";
 import { swiglu } from "./swiglu";
 import { swigluGrad } from "./swiglu-grad";
 
-export { follow, release } from "./barrier";
+export { follow, look, release } from "./barrier";
 export { biasOf, groupBytes } from "./formats";
 export { probePairs, probeQuads } from "./probe";
 

@@ -10,7 +10,7 @@
  * Words: x, stride, w, format, rows, columns, y, stride, residual (0: none), stride, count, α, HALF_MASK, HALF_POWER,
  * packed tokens (0: never packed), scratch, its bytes a thread.
  */
-import { takePiece } from "./barrier";
+import { takeOwnPiece } from "./barrier";
 import { address, float, integer, pieceCount, shareFirst } from "./call";
 import { BF16, F16, F32 } from "./codes";
 import { gatherSix } from "./float-panels";
@@ -39,13 +39,15 @@ export function packTokens(call: usize, thread: i32, threadCount: i32): void {
 
 export function multiplyFloats(call: usize, control: usize, thread: i32, threadCount: i32): void {
   const groups = (integer(call, 5) + 7) >> 3;
-  const pieces = pieceCount(threadCount);
+  const pieces = pieceCount(groups, threadCount);
   const format = integer(call, 4);
   const packed = address(call, 15) != 0 && load<i32>(address(call, 11)) >= PACKED_TOKENS;
   const scratch = address(call, 16) + <usize>thread * address(call, 17);
-  for (let piece = takePiece(control); piece < pieces; piece = takePiece(control)) {
-    const first = shareFirst(groups, piece, pieces);
-    const last = shareFirst(groups, piece + 1, pieces);
+  for (;;) {
+    const piece = takeOwnPiece(control, thread, threadCount, pieces);
+    if (piece < 0) return;
+    const first = shareFirst(groups, piece, pieces * threadCount);
+    const last = shareFirst(groups, piece + 1, pieces * threadCount);
     if (packed) multiplyPackedTokens(format, call, first, last, scratch);
     else if (format == F32) multiplyOf(F32, call, first, last);
     else if (format == F16) multiplyOf(F16, call, first, last);

@@ -9,7 +9,7 @@
  * Words: records, stride, w, format, rows, columns, y, stride, residual (0: none), stride, count, α, mode, ones
  * (0x01010101), scratch, its bytes a thread, HALF_MASK, HALF_POWER.
  */
-import { takePiece } from "./barrier";
+import { takeOwnPiece } from "./barrier";
 import { address, integer, pieceCount, shareFirst } from "./call";
 import { multiplyPanels } from "./multiply-panels";
 import { multiplyRow } from "./multiply-row";
@@ -22,10 +22,12 @@ export function multiplyPacked(call: usize, control: usize, thread: i32, threadC
   const count = load<i32>(address(call, 11));
   if (count == 0) return;
   const groups = (integer(call, 5) + 7) >> 3;
-  const pieces = pieceCount(threadCount);
-  for (let piece = takePiece(control); piece < pieces; piece = takePiece(control)) {
-    const first = shareFirst(groups, piece, pieces);
-    const last = shareFirst(groups, piece + 1, pieces);
+  const pieces = pieceCount(groups, threadCount);
+  for (;;) {
+    const piece = takeOwnPiece(control, thread, threadCount, pieces);
+    if (piece < 0) return;
+    const first = shareFirst(groups, piece, pieces * threadCount);
+    const last = shareFirst(groups, piece + 1, pieces * threadCount);
     if (count > FEW_ROWS) multiplyPanels(call, count, first, last, thread);
     else multiplyFew(call, count, first, last);
   }
