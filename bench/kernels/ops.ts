@@ -100,8 +100,8 @@ async function measure(name: string, make: (device: Device) => Work): Promise<vo
   if (!name.includes(pattern)) return;
   const device = await createWasmDevice();
   const { body, amount, unit } = make(device);
-  // The clock of the thread ticks in milliseconds on some machines.
-  const repeats = Math.max(1, Math.round(6e8 / amount));
+  // The clock of the thread ticks every four milliseconds on some machines.
+  const repeats = Math.max(1, Math.round(6e9 / amount));
   const plan = device.record(() => {
     for (let i = 0; i < repeats; i++) body();
   });

@@ -9,7 +9,7 @@
  * eight at a time, then multiplied by the block's scale.
  */
 import { BLOCK_BYTES, BLOCK_LENGTH, scaleOf } from "./cache-blocks";
-import { finiteHalves, largestLane, multiplyAdd } from "./numbers";
+import { largestLane, multiplyAdd, smallHalves } from "./numbers";
 
 /** [Σ a, Σ b, Σ c, Σ d] over lanes, each as (0 + 1) + (2 + 3). */
 @inline
@@ -30,7 +30,6 @@ export function scoresOf8(
   headLength: i32,
   scale: f32,
   mask: v128,
-  power: v128,
 ): void {
   const scales = f32x4.splat(scale);
   for (let p = 0; p < length; p++) {
@@ -38,7 +37,7 @@ export function scoresOf8(
     let x = q;
     const end = key + (<usize>headLength << 1);
     for (let at = key; at < end; at += 8) {
-      const k = finiteHalves(at, mask, power);
+      const k = smallHalves(at, mask);
       a0 = multiplyAdd(v128.load(x, 0), k, a0);
       a1 = multiplyAdd(v128.load(x, 16), k, a1);
       a2 = multiplyAdd(v128.load(x, 32), k, a2);
@@ -68,7 +67,6 @@ export function scoresOf4(
   headLength: i32,
   scale: f32,
   mask: v128,
-  power: v128,
 ): void {
   const scales = f32x4.splat(scale);
   const bytes = <usize>headLength << 1;
@@ -78,8 +76,8 @@ export function scoresOf4(
     let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
     let x = q;
     for (let at: usize = 0; at < bytes; at += 8) {
-      const k = finiteHalves(key + at, mask, power);
-      const n = finiteHalves(next + at, mask, power);
+      const k = smallHalves(key + at, mask);
+      const n = smallHalves(next + at, mask);
       const x0 = v128.load(x), x1 = v128.load(x, 16), x2 = v128.load(x, 32);
       a0 = multiplyAdd(x0, k, a0);
       b0 = multiplyAdd(x0, n, b0);
@@ -112,7 +110,6 @@ export function scoresOf2(
   headLength: i32,
   scale: f32,
   mask: v128,
-  power: v128,
 ): void {
   const scales = f32x4.splat(scale);
   const zero = f32x4.splat(0);
@@ -125,10 +122,10 @@ export function scoresOf2(
     let a0 = zero, a1 = zero, b0 = zero, b1 = zero, c0 = zero, c1 = zero, d0 = zero, d1 = zero;
     let x = q;
     for (let at: usize = 0; at < bytes; at += 8) {
-      const k0 = finiteHalves(key0 + at, mask, power);
-      const k1 = finiteHalves(key1 + at, mask, power);
-      const k2 = finiteHalves(key2 + at, mask, power);
-      const k3 = finiteHalves(key3 + at, mask, power);
+      const k0 = smallHalves(key0 + at, mask);
+      const k1 = smallHalves(key1 + at, mask);
+      const k2 = smallHalves(key2 + at, mask);
+      const k3 = smallHalves(key3 + at, mask);
       const x0 = v128.load(x);
       a0 = multiplyAdd(x0, k0, a0);
       b0 = multiplyAdd(x0, k1, b0);

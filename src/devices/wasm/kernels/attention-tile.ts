@@ -14,7 +14,7 @@
 import { quantScores, scoresOf2, scoresOf4, scoresOf8 } from "./attention-scores";
 import { addChannels, addQuantChannels } from "./attention-values";
 import { quantPower, topBytes } from "./cache-blocks";
-import { exponential } from "./numbers";
+import { exponential, ones } from "./numbers";
 
 /** Positions in a piece, at most. */
 export const PIECE = 64;
@@ -29,6 +29,19 @@ export const FIRST: usize = 64;
 export const LAST: usize = 96;
 const FACTORS: usize = 128;
 export const QUERIES: usize = 160;
+
+/**
+ * Keys of F16 come 2⁻¹¹² times too small (smallHalves). Queries have most of that power, and their scores the rest: with
+ * all of it a query of 2¹⁶ would be infinite.
+ */
+const QUERY_POWER: f32 = 1.2676506e30;
+const SCORE_POWER: f32 = 4096;
+
+/** Four channels of a query, as they are multiplied with keys of F16. */
+@inline
+export function placed(channels: v128): v128 {
+  return f32x4.mul(channels, f32x4.splat(QUERY_POWER));
+}
 
 /** Bytes of a tile. */
 @inline
@@ -68,25 +81,26 @@ export function attendTile(
 ): void {
   const q = tile + QUERIES;
   if (quantKeys) quantScores(size, q, scores, keys, keyStride, length, headLength, mask, power);
-  else if (size > 4) scoresOf8(q, scores, keys, keyStride, length, headLength, scale, mask, power);
-  else if (size > 2) scoresOf4(size, q, scores, keys, keyStride, length, headLength, scale, mask, power);
-  else scoresOf2(size, q, scores, keys, keyStride, length, headLength, scale, mask, power);
-  toWeights(tile, scores, position, length);
-  if (size > 4) toWeights(tile + 16, scores + 16, position, length);
+  else if (size > 4) scoresOf8(q, scores, keys, keyStride, length, headLength, scale * SCORE_POWER, mask);
+  else if (size > 2) scoresOf4(size, q, scores, keys, keyStride, length, headLength, scale * SCORE_POWER, mask);
+  else scoresOf2(size, q, scores, keys, keyStride, length, headLength, scale * SCORE_POWER, mask);
+  const weightPower = quantValues ? ones() : power;
+  toWeights(tile, scores, position, length, weightPower);
+  if (size > 4) toWeights(tile + 16, scores + 16, position, length, weightPower);
   const sums = sumsOf(tile, headLength);
   const factors = tile + FACTORS;
   if (quantValues) {
     const scaled = scores + PIECE_BYTES;
     const indices = topBytes();
     addQuantChannels(size, factors, sums, scores, scaled, values, valueStride, length, headLength, indices, mask, quantPower());
-  } else addChannels(false, size, factors, sums, scores, values, valueStride, length, headLength, mask, power);
+  } else addChannels(false, size, factors, sums, scores, values, valueStride, length, headLength, mask);
 }
 
 /**
  * Turns the scores of four queries into e^(score − largest), 0 at positions that a query does not see, and leaves the
- * factor that brings what came before to the same largest score.
+ * factor that brings what came before to the same largest score. The weights that are left have `power` as a factor.
  */
-function toWeights(tile: usize, scores: usize, position: i32, length: i32): void {
+function toWeights(tile: usize, scores: usize, position: i32, length: i32, power: v128): void {
   const before = v128.load(tile, LARGEST);
   const end = scores + (<usize>length << 5);
   const firsts = v128.load(tile, FIRST);
@@ -108,7 +122,7 @@ function toWeights(tile: usize, scores: usize, position: i32, length: i32): void
   let sum = f32x4.splat(0);
   for (let at = scores; at < end; at += 32) {
     const e = exponential(f32x4.sub(v128.load(at), largest));
-    v128.store(at, e);
+    v128.store(at, f32x4.mul(e, power));
     sum = f32x4.add(sum, e);
   }
   const factor = exponential(f32x4.sub(before, largest));

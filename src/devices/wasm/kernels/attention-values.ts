@@ -3,10 +3,11 @@
  * queries takes four channels at a time, one of few eight or sixteen.
  *
  * `quants` and `size` are constants wherever these are inlined. Values of Q8_0 are summed as whole numbers: their block's
- * scales are multiplied into the weights before.
+ * scales are multiplied into the weights before. Values of F16 come 2⁻¹¹² times too small (smallHalves); their weights have
+ * the power.
  */
 import { BLOCK_BYTES, BLOCK_LENGTH, fourQuants, scaleOf } from "./cache-blocks";
-import { finiteHalves, multiplyAdd } from "./numbers";
+import { multiplyAdd, smallHalves } from "./numbers";
 
 /** Some channels of the values: sums = factor · sums + Σ weight · value. `mask` is fourQuants' indices for quants. */
 @inline
@@ -21,25 +22,24 @@ export function addChannels(
   length: i32,
   channels: i32,
   mask: v128,
-  power: v128,
 ): void {
   const bytes = fourBytes(quants);
   let c = 0;
   if (size <= 2) {
     for (; c + 16 <= channels; c += 16) {
-      addValuesBy4(quants, size, factors, sums, weights, values, stride, length, mask, power);
+      addValuesBy4(quants, size, factors, sums, weights, values, stride, length, mask);
       sums += <usize>(size << 6);
       values += 4 * bytes;
     }
   } else if (size <= 4) {
     for (; c + 8 <= channels; c += 8) {
-      addValuesBy2(quants, size, factors, sums, weights, values, stride, length, mask, power);
+      addValuesBy2(quants, size, factors, sums, weights, values, stride, length, mask);
       sums += <usize>(size << 5);
       values += 2 * bytes;
     }
   }
   for (; c < channels; c += 4) {
-    addValues(quants, size, factors, sums, weights, values, stride, length, mask, power);
+    addValues(quants, size, factors, sums, weights, values, stride, length, mask);
     sums += <usize>(size << 4);
     values += bytes;
   }
@@ -63,7 +63,7 @@ export function addQuantChannels(
 ): void {
   for (let c = 0; c < headLength; c += BLOCK_LENGTH) {
     scaleWeights(size, weights, scaled, values, stride, length, mask, power);
-    addChannels(true, size, factors, sums, scaled, values + 2, stride, length, BLOCK_LENGTH, indices, power);
+    addChannels(true, size, factors, sums, scaled, values + 2, stride, length, BLOCK_LENGTH, indices);
     sums += <usize>(size * BLOCK_LENGTH) << 2;
     values += BLOCK_BYTES;
   }
@@ -98,8 +98,8 @@ function fourBytes(quants: bool): usize {
 }
 
 @inline
-function fourValues(quants: bool, at: usize, mask: v128, power: v128): v128 {
-  return quants ? fourQuants(v128.load32_zero(at), mask) : finiteHalves(at, mask, power);
+function fourValues(quants: bool, at: usize, mask: v128): v128 {
+  return quants ? fourQuants(v128.load32_zero(at), mask) : smallHalves(at, mask);
 }
 
 /** sums = factor · sums + Σ weight · value for four channels of up to eight queries. */
@@ -114,7 +114,6 @@ function addValues(
   stride: usize,
   length: i32,
   mask: v128,
-  power: v128,
 ): void {
   let a0 = f32x4.mul(v128.load(sums, 0), v128.load32_splat(factors, 0));
   let a1 = size > 1 ? f32x4.mul(v128.load(sums, 16), v128.load32_splat(factors, 4)) : f32x4.splat(0);
@@ -126,7 +125,7 @@ function addValues(
   let a7 = size > 7 ? f32x4.mul(v128.load(sums, 112), v128.load32_splat(factors, 28)) : f32x4.splat(0);
   const end = weights + (<usize>length << 5);
   for (let w = weights; w < end; w += 32) {
-    const v = fourValues(quants, value, mask, power);
+    const v = fourValues(quants, value, mask);
     a0 = multiplyAdd(v128.load32_splat(w, 0), v, a0);
     if (size > 1) a1 = multiplyAdd(v128.load32_splat(w, 4), v, a1);
     if (size > 2) a2 = multiplyAdd(v128.load32_splat(w, 8), v, a2);
@@ -159,7 +158,6 @@ function addValuesBy2(
   stride: usize,
   length: i32,
   mask: v128,
-  power: v128,
 ): void {
   const step = <usize>(size << 4);
   const f0 = v128.load32_splat(factors, 0);
@@ -176,8 +174,8 @@ function addValuesBy2(
   let b3 = size > 3 ? f32x4.mul(v128.load(sums + step, 48), f3) : f32x4.splat(0);
   const end = weights + (<usize>length << 5);
   for (let w = weights; w < end; w += 32) {
-    const v0 = fourValues(quants, value, mask, power);
-    const v1 = fourValues(quants, value + fourBytes(quants), mask, power);
+    const v0 = fourValues(quants, value, mask);
+    const v1 = fourValues(quants, value + fourBytes(quants), mask);
     const w0 = v128.load32_splat(w);
     a0 = multiplyAdd(w0, v0, a0);
     b0 = multiplyAdd(w0, v1, b0);
@@ -216,7 +214,6 @@ function addValuesBy4(
   stride: usize,
   length: i32,
   mask: v128,
-  power: v128,
 ): void {
   const step = <usize>(size << 4);
   const f0 = v128.load32_splat(factors, 0);
@@ -231,10 +228,10 @@ function addValuesBy4(
   let d1 = size > 1 ? f32x4.mul(v128.load(sums + 3 * step, 16), f1) : f32x4.splat(0);
   const end = weights + (<usize>length << 5);
   for (let w = weights; w < end; w += 32) {
-    const v0 = fourValues(quants, value, mask, power);
-    const v1 = fourValues(quants, value + fourBytes(quants), mask, power);
-    const v2 = fourValues(quants, value + 2 * fourBytes(quants), mask, power);
-    const v3 = fourValues(quants, value + 3 * fourBytes(quants), mask, power);
+    const v0 = fourValues(quants, value, mask);
+    const v1 = fourValues(quants, value + fourBytes(quants), mask);
+    const v2 = fourValues(quants, value + 2 * fourBytes(quants), mask);
+    const v3 = fourValues(quants, value + 3 * fourBytes(quants), mask);
     const w0 = v128.load32_splat(w);
     a0 = multiplyAdd(w0, v0, a0);
     b0 = multiplyAdd(w0, v1, b0);

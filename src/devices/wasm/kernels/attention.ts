@@ -14,10 +14,11 @@
  * keys and the values.
  */
 import { placeRounded } from "./attention-scores";
-import { attendTile, FIRST, LARGEST, LAST, PIECE, QUERIES, SCORE_BYTES, SUM, sumsOf, tileBytes } from "./attention-tile";
+import { attendTile, FIRST, LARGEST, LAST, PIECE, placed, QUERIES, SCORE_BYTES, SUM, sumsOf, tileBytes } from "./attention-tile";
 import { takePiece } from "./barrier";
 import { address, float, integer, shareFirst } from "./call";
 import { Q8_0 } from "./codes";
+import { fetch } from "./fetch";
 import { exponentialOf } from "./numbers";
 
 /** Positions of a span: a whole number of pieces. */
@@ -241,7 +242,7 @@ function placeQueries(call: usize, row: i32, kvHead: i32, count: i32, tiles: usi
     }
     const to = tile + QUERIES + (lane << 4);
     for (let c: usize = 0; c < <usize>headLength; c += 4)
-      v128.store(to + ((c * <usize>size) << 2), v128.load(q + (c << 2)));
+      v128.store(to + ((c * <usize>size) << 2), placed(v128.load(q + (c << 2))));
   }
 }
 
@@ -270,13 +271,20 @@ function attendSpan(call: usize, row: i32, kvHead: i32, count: i32, span: i32, s
   }
   const first = max(span * SPAN, firstSeen(call, positionOf(call, row)));
   const last = min((span + 1) * SPAN - 1, positionOf(call, row + (count - 1) / group));
+  const head = <usize>(kvHead * pageLength);
+  const pageRows = kvHeads * pageLength;
+  let length = pieceLength(first, last, pageLength);
+  let cell = cellOf(pages, first, pageLength, pageRows) + head;
+  fetchPiece(call, cell, length, scratch);
   for (let start = first; start <= last; ) {
-    const within = start % pageLength;
-    const length = min(min(pageLength - within, PIECE - (within % PIECE)), last + 1 - start);
-    const page = load<i32>(pages + (<usize>(start / pageLength) << 2));
-    const cell = (page * kvHeads + kvHead) * pageLength + within;
-    const keys = address(call, 3) + <usize>cell * keyStride;
-    const values = address(call, 5) + <usize>cell * valueStride;
+    const keys = address(call, 3) + cell * keyStride;
+    const values = address(call, 5) + cell * valueStride;
+    const next = start + length;
+    const nextLength = next <= last ? pieceLength(next, last, pageLength) : 0;
+    if (nextLength > 0) {
+      cell = cellOf(pages, next, pageLength, pageRows) + head;
+      fetchPiece(call, cell, nextLength, scratch);
+    }
     for (let query = 0; query < count; query += tileSize(query, count)) {
       const size = tileSize(query, count);
       const seenLast = positionOf(call, row + (query + size - 1) / group);
@@ -300,8 +308,27 @@ function attendSpan(call: usize, row: i32, kvHead: i32, count: i32, span: i32, s
           attendTile(1, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, power, quantKeys, quantValues);
       }
     }
-    start += length;
+    start = next;
+    length = nextLength;
   }
+}
+
+@inline
+function pieceLength(start: i32, last: i32, pageLength: i32): i32 {
+  const within = start % pageLength;
+  return min(min(pageLength - within, PIECE - (within % PIECE)), last + 1 - start);
+}
+
+@inline
+function cellOf(pages: usize, position: i32, pageLength: i32, pageRows: i32): usize {
+  const page = load<i32>(pages + (<usize>(position / pageLength) << 2));
+  return <usize>(page * pageRows + position % pageLength);
+}
+
+@inline
+function fetchPiece(call: usize, cell: usize, length: i32, sink: usize): void {
+  fetch(address(call, 3) + cell * address(call, 4), <usize>length * address(call, 4), sink);
+  fetch(address(call, 5) + cell * address(call, 6), <usize>length * address(call, 6), sink);
 }
 
 function clear(state: usize, y: usize, headLength: i32): void {

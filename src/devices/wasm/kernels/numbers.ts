@@ -12,7 +12,13 @@ export const HALF_POWER: i32 = 0x77800000;
  */
 @inline
 export function finiteHalves(at: usize, mask: v128, power: v128): v128 {
-  return f32x4.mul(v128.and(i32x4.shl(v128.load16x4_s(at), 13), mask), power);
+  return f32x4.mul(smallHalves(at, mask), power);
+}
+
+/** The same without the product: 2⁻¹¹² times the four f16. A loop has a multiplication less where the other factor has the power. */
+@inline
+export function smallHalves(at: usize, mask: v128): v128 {
+  return v128.and(i32x4.shl(v128.load16x4_s(at), 13), mask);
 }
 
 /** One f16 as f32: infinities and NaN as well. */
