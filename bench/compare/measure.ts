@@ -45,6 +45,12 @@ export interface ModelSamples {
   readonly productGiga: number[];
 }
 
+/**
+ * How long each test is warmed up, once at least. Of a small model a test takes ten milliseconds, and JavaScript is compiled
+ * for good only after some hundreds.
+ */
+const WARM_UP_MILLISECONDS = 1000;
+
 export async function measureModel(
   model: BenchModel,
   meter: LimitMeter,
@@ -90,7 +96,8 @@ export async function measureModel(
   for (const test of tests)
     for (const engine of processes) {
       options.onTurn(`warm up ${test.name}: ${engine.name}`);
-      await ask(engine, test, -1);
+      const end = performance.now() + WARM_UP_MILLISECONDS;
+      for (let seed = -1; seed === -1 || performance.now() < end; seed--) await ask(engine, test, seed);
     }
   for (const test of tests)
     for (let turn = 0; turn < options.repeat; turn++) {
