@@ -18,7 +18,7 @@ import {
 import { createOwner, type OwnerStart } from "./worker-space.ts";
 
 /** How long the first worker looks before it waits for a message: the caller takes about as long to choose a token. */
-const AWAKE_MILLISECONDS = 0.2;
+const AWAKE_MILLISECONDS = 0.1;
 /** Looks between two at the clock: some microseconds. */
 const LOOKS_A_TIME = 500;
 

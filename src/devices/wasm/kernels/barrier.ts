@@ -72,13 +72,12 @@ function arrive(control: usize, threadCount: i32): void {
     putBack(control, threadCount);
     atomic.add<i32>(control + PASSED, 1);
     atomic.notify(control + PASSED, -1);
-  } else waitWhile(control, PASSED, passed);
+  } else waitWhile(control + PASSED, passed, load<i32>(control + LOOKS));
 }
 
-/** Returns when the word at `offset` is no longer `value`. */
-function waitWhile(control: usize, offset: usize, value: i32): void {
-  const at = control + offset;
-  if (look(at, value, load<i32>(control + LOOKS))) return;
+/** Returns when the word at `at` is no longer `value`; sleeps after so many looks. */
+function waitWhile(at: usize, value: i32, looks: i32): void {
+  if (look(at, value, looks)) return;
   while (atomic.load<i32>(at) == value) atomic.wait<i32>(at, value, -1);
 }
 
@@ -99,7 +98,8 @@ export function release(control: usize, plan: usize): void {
 export function follow(control: usize, thread: i32, threadCount: i32): void {
   let started = 0;
   while (true) {
-    waitWhile(control, STARTED, started);
+    // Between plans the caller's thread has work, for which there may be no other processor.
+    waitWhile(control + STARTED, started, load<i32>(control + LOOKS) >> 1);
     // Plans come one by one: the next is started only after all threads have walked this one.
     started++;
     const plan = <usize>(<u32>atomic.load<i32>(control + PLAN));
