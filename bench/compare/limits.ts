@@ -7,7 +7,7 @@
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 
 export interface Limits {
-  /** GB/s of all threads together. */
+  /** GB/s of all threads together; in the faster of two orders. */
   readonly readGigabytes: number;
   /** Milliards of int8 products a second, all threads together; by the faster of the two instructions. */
   readonly productGiga: number;
@@ -32,6 +32,17 @@ export function read(from: usize, bytes: usize): i32 {
     c = v128.or(c, v128.or(v128.load(at, 64), v128.load(at, 80)));
     d = v128.or(d, v128.or(v128.load(at, 96), v128.load(at, 112)));
   }
+  return i32x4.extract_lane(v128.or(v128.or(a, b), v128.or(c, d)), 0);
+}
+// The same in another order, which some processors read faster: the lines of eight pages in turn.
+export function readPages(from: usize, bytes: usize): i32 {
+  let a = i32x4.splat(0), b = a, c = a, d = a;
+  for (let strip = from; strip < from + bytes; strip += 32768)
+    for (let line = strip; line < strip + 4096; line += 64)
+      for (let at = line; at < line + 32768; at += 4096) {
+        a = v128.or(a, v128.load(at)); b = v128.or(b, v128.load(at, 16));
+        c = v128.or(c, v128.load(at, 32)); d = v128.or(d, v128.load(at, 48));
+      }
   return i32x4.extract_lane(v128.or(v128.or(a, b), v128.or(c, d)), 0);
 }
 export function quads(turns: i32, at: usize): i32 {
@@ -66,11 +77,13 @@ export function pairs(turns: i32, at: usize): i32 {
 
 interface Exports {
   read(from: number, bytes: number): number;
+  readPages(from: number, bytes: number): number;
   quads(turns: number, at: number): number;
   pairs(turns: number, at: number): number;
 }
 
-type Task = "read" | "quads" | "pairs";
+const tasks = ["read", "readPages", "quads", "pairs"] as const;
+type Task = (typeof tasks)[number];
 
 interface ThreadData {
   readonly module: WebAssembly.Module;
@@ -100,10 +113,15 @@ export async function startLimitMeter(threadCount: number): Promise<LimitMeter> 
     });
     return Math.max(...(await Promise.all(times))) / 1000;
   };
-  for (const task of ["read", "quads", "pairs"] as const) await run(task);
+  for (const task of tasks) await run(task);
   return {
     async measure() {
-      const read = Math.min(await run("read"), await run("read"));
+      const read = Math.min(
+        await run("read"),
+        await run("readPages"),
+        await run("read"),
+        await run("readPages"),
+      );
       const products = Math.min(await run("quads"), await run("pairs"));
       return {
         readGigabytes: (threadCount * THREAD_BYTES) / read / 1e9,
@@ -149,11 +167,12 @@ async function compile(): Promise<Uint8Array<ArrayBuffer>> {
 
 function serveThread({ module, memory, thread }: ThreadData): void {
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-  const { read, quads, pairs } = exports as unknown as Exports;
+  const { read, readPages, quads, pairs } = exports as unknown as Exports;
   const from = 65536 + thread * THREAD_BYTES;
   parentPort?.on("message", (task: Task) => {
     const start = performance.now();
     if (task === "read") read(from, THREAD_BYTES);
+    else if (task === "readPages") readPages(from, THREAD_BYTES);
     else if (task === "quads") quads(PRODUCT_TURNS, from);
     else pairs(PRODUCT_TURNS, from);
     parentPort?.postMessage(performance.now() - start);

@@ -58,3 +58,19 @@ describe.each([SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES])("summing in way %i", a
     if (other) expect(await runCase(other, op, name)).toEqual(await runCase(device, op, name));
   });
 });
+
+describe("reading weights ahead", async () => {
+  const ahead = await createWasmDevice({ startThread, threadCount: 2, smallWork: 0, readsAhead: true });
+  const notAhead = await createWasmDevice({ startThread, threadCount: 2, smallWork: 0, readsAhead: false });
+  afterAll(() => {
+    ahead.dispose();
+    notAhead.dispose();
+  });
+
+  it.each(allCases.filter(({ op }) => op === "matmul"))(
+    "gives the same bits: $name",
+    async ({ op, name }) => {
+      expect(await runCase(ahead, op, name)).toEqual(await runCase(notAhead, op, name));
+    },
+  );
+});

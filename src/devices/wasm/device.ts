@@ -7,15 +7,16 @@ import type { OpArgs, OpName } from "../../ops/index.ts";
 import { CriaError } from "../../shared/errors.ts";
 import { nextTurn } from "../../shared/next-turn.ts";
 import type { Device, Plan, WeightPart } from "../../tensor/device.ts";
-import { rowBytes, type TensorFormat } from "../../tensor/format.ts";
+import { isPacked, rowBytes, type TensorFormat } from "../../tensor/format.ts";
 import { isTensor, type Memory, type Tensor } from "../../tensor/tensor.ts";
 import { WorkQueue } from "../work-queue.ts";
 import { chooseBinary, instantiate, type Kernels } from "./binary.ts";
-import { controlBytes, handshakeWords, LOOKS } from "./handshake.ts";
+import { controlBytes, handshakeWords, LOOKS, READS_AHEAD } from "./handshake.ts";
 import { Heap, MEMORY_LIMIT } from "./heap.ts";
 import { loadInterleaved } from "./load-weight.ts";
 import { lower, planBytes, writePlan } from "./lower.ts";
 import { interleavedBytes } from "./lower-products.ts";
+import { FEW_ROWS, ReadAheadChoice, type TimedPlan } from "./read-ahead.ts";
 import { MemorySpace, type Space } from "./space.ts";
 import { callerThread, type StartThread, type Threads, workerThreads } from "./threads.ts";
 import { fastestMode, looksBeforeSleep } from "./timing.ts";
@@ -38,6 +39,8 @@ export interface WasmDeviceOptions {
   readonly shared?: boolean;
   /** How integer products are summed (kernels/codes.ts). Default: the fastest here, found by timing. */
   readonly mode?: number;
+  /** Whether products with few tokens read weights ahead (kernels/read-ahead.ts). Default: what is faster, found by timing. */
+  readonly readsAhead?: boolean;
   /** Bytes that it may hold. Default, and most: 4 GiB, what one WebAssembly memory can have. */
   readonly memoryLimit?: number;
 }
@@ -64,20 +67,30 @@ class WasmMemory implements Memory {
   }
 }
 
-class WasmPlan implements Plan {
+class WasmPlan implements Plan, TimedPlan {
   readonly device: WasmDevice;
   readonly address: number;
   readonly callCount: number;
   /** Whether one thread walks it. */
   readonly small: boolean;
+  readonly fewRowsBytes: number;
   freed = false;
 
-  constructor(device: WasmDevice, address: number, callCount: number, small: boolean) {
+  constructor(device: WasmDevice, address: number, { calls, work, fewRowsBytes }: Recording) {
     this.device = device;
     this.address = address;
-    this.callCount = callCount;
-    this.small = small;
+    this.callCount = calls.length;
+    this.small = device.isSmall(work);
+    this.fewRowsBytes = fewRowsBytes;
   }
+}
+
+/** What is known of a plan while it is recorded. */
+interface Recording {
+  readonly calls: Call[];
+  /** Products, about. */
+  work: number;
+  fewRowsBytes: number;
 }
 
 /**
@@ -98,19 +111,21 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
   const mode = options.mode ?? fastestMode({ kernels, space, heap, control }, modes);
   if (!modes.includes(mode))
     throw new CriaError("unsupported", `this processor cannot sum products in way ${mode}`);
-  const parts = { kernels, mode, smallWork, memoryLimit };
+  const { readsAhead } = options;
+  const parts = { kernels, mode, smallWork, memoryLimit, ...(readsAhead !== undefined && { readsAhead }) };
   if (startThread && !shared) {
     // The memory above served to choose the way; the worker makes its own.
     const owner = new WorkerSpace(startThread, module);
     const ownHeap = new Heap(owner, memoryLimit);
-    const worker = owner.threads(ownHeap.allocate(controlBytes(1)));
-    return new WasmDevice({ ...parts, space: owner, heap: ownHeap, threads: worker });
+    const ownControl = ownHeap.allocate(controlBytes(1));
+    const threads = owner.threads(ownControl);
+    return new WasmDevice({ ...parts, space: owner, heap: ownHeap, control: ownControl, threads });
   }
   if (threadCount > 1) handshakeWords(space.memory, control)[LOOKS] = looksBeforeSleep(kernels, control);
   const threads = startThread
     ? workerThreads(startThread, threadCount, { module, memory: space.memory, control })
     : callerThread(kernels, control);
-  return new WasmDevice({ ...parts, space, heap, threads });
+  return new WasmDevice({ ...parts, space, heap, control, threads });
 }
 
 /** Pages have shared memory only when they are isolated from other origins. */
@@ -124,6 +139,9 @@ interface Parts {
   readonly heap: Heap;
   readonly kernels: Kernels;
   readonly mode: number;
+  /** Address of the words by which threads keep step. */
+  readonly control: number;
+  readonly readsAhead?: boolean;
   readonly threads: Threads;
   readonly smallWork: number;
   readonly memoryLimit: number;
@@ -145,11 +163,12 @@ class WasmDevice implements Device {
   #loading: Promise<void> = Promise.resolve();
   #room = new Uint8Array(0);
   readonly #smallWork: number;
-  #recording: { readonly calls: Call[]; work: number } | undefined;
+  readonly #readAhead: ReadAheadChoice;
+  #recording: Recording | undefined;
   #disposed = false;
   #turnAt = 0;
 
-  constructor({ space, heap, kernels, mode, threads, smallWork, memoryLimit }: Parts) {
+  constructor({ space, heap, kernels, mode, control, readsAhead, threads, smallWork, memoryLimit }: Parts) {
     this.memoryLimit = memoryLimit;
     this.#smallWork = smallWork;
     this.#space = space;
@@ -164,6 +183,10 @@ class WasmDevice implements Device {
       interleavedAddressOf: (tensor) => this.#interleavedAddressOf(tensor),
       scratch: (byteLength) => this.#scratchOf(byteLength),
     };
+    this.#readAhead = new ReadAheadChoice(
+      (reads) => space.put(control + 4 * READS_AHEAD, new Uint8Array(Int32Array.of(Number(reads)).buffer)),
+      readsAhead,
+    );
   }
 
   allocate(byteLength: number): Memory {
@@ -248,28 +271,28 @@ class WasmDevice implements Device {
     if (this.#recording) {
       this.#recording.calls.push(...calls);
       this.#recording.work += work;
-    } else this.#runOnce(calls, work < this.#smallWork);
+      if (name === "matmul") this.#recording.fewRowsBytes += this.#fewRowsBytesOf(args as OpArgs["matmul"]);
+    } else this.#runOnce(calls, this.isSmall(work));
   }
 
   record(body: () => void): Plan {
     this.#assertUsable();
     if (this.#recording) throw new CriaError("bad-input", "a plan is being recorded already");
-    const recording = { calls: [] as Call[], work: 0 };
+    const recording: Recording = { calls: [], work: 0, fewRowsBytes: 0 };
     this.#recording = recording;
     try {
       body();
     } finally {
       this.#recording = undefined;
     }
-    const { calls, work } = recording;
-    return new WasmPlan(this, this.#planOf(calls), calls.length, work < this.#smallWork);
+    return new WasmPlan(this, this.#planOf(recording.calls), recording);
   }
 
   replay(plan: Plan): void {
     this.#assertUsable();
     if (!(plan instanceof WasmPlan) || plan.device !== this || plan.freed)
       throw new CriaError("bad-input", "the plan was freed, or recorded by another device");
-    this.#queue.add(() => this.#threads.run(plan.address, plan.small));
+    this.#queue.add(() => this.#readAhead.run(plan, () => this.#threads.run(plan.address, plan.small)));
   }
 
   freePlan(plan: Plan): void {
@@ -284,6 +307,17 @@ class WasmDevice implements Device {
     this.#live.clear();
     const ended = this.#threads.dispose().then((gone) => gone && this.#space.dispose());
     endings = Promise.all([endings, ended]);
+  }
+
+  /** Whether so many products are one thread's work. */
+  isSmall(work: number): boolean {
+    return work < this.#smallWork;
+  }
+
+  /** Bytes of packed weights of a product that has few tokens at most. */
+  #fewRowsBytesOf({ x, w }: OpArgs["matmul"]): number {
+    if (x.rows > FEW_ROWS || !isPacked(w.format)) return 0;
+    return interleavedBytes(this.#kernels, w.format, w.rows, w.columns);
   }
 
   /** Lets timers and sockets of this thread have their turn, if the plans before left them none for a while. */

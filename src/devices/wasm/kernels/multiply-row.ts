@@ -28,117 +28,117 @@ import {
 import { finiteHalves } from "./numbers";
 import { putGroup } from "./put";
 import { RECORD_BYTES, RECORD_PAIRS, RECORD_SCALE, RECORD_SECOND_SUM, RECORD_SUM } from "./quantize-activations";
+import { readAhead } from "./read-ahead";
 
 /** One copy of the loop for each format and way of summing. */
-export function multiplyRow(call: usize, token: i32, first: i32, last: i32): void {
+export function multiplyRow(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
   const quads = integer(call, 13) != SUM_PAIRS;
   switch (integer(call, 4)) {
     case Q4_0:
-      return quads ? rowQ4_0(call, token, first, last) : rowQ4_0Pairs(call, token, first, last);
+      return quads ? rowQ4_0(call, token, first, last, ahead) : rowQ4_0Pairs(call, token, first, last, ahead);
     case Q4_1:
-      return quads ? rowQ4_1(call, token, first, last) : rowQ4_1Pairs(call, token, first, last);
+      return quads ? rowQ4_1(call, token, first, last, ahead) : rowQ4_1Pairs(call, token, first, last, ahead);
     case Q5_0:
-      return quads ? rowQ5_0(call, token, first, last) : rowQ5_0Pairs(call, token, first, last);
+      return quads ? rowQ5_0(call, token, first, last, ahead) : rowQ5_0Pairs(call, token, first, last, ahead);
     case Q5_1:
-      return quads ? rowQ5_1(call, token, first, last) : rowQ5_1Pairs(call, token, first, last);
+      return quads ? rowQ5_1(call, token, first, last, ahead) : rowQ5_1Pairs(call, token, first, last, ahead);
     case Q2_K:
-      return quads ? rowQ2_K(call, token, first, last) : rowQ2_KPairs(call, token, first, last);
+      return quads ? rowQ2_K(call, token, first, last, ahead) : rowQ2_KPairs(call, token, first, last, ahead);
     case Q3_K:
-      return quads ? rowQ3_K(call, token, first, last) : rowQ3_KPairs(call, token, first, last);
+      return quads ? rowQ3_K(call, token, first, last, ahead) : rowQ3_KPairs(call, token, first, last, ahead);
     case Q4_K:
-      return quads ? rowQ4_K(call, token, first, last) : rowQ4_KPairs(call, token, first, last);
+      return quads ? rowQ4_K(call, token, first, last, ahead) : rowQ4_KPairs(call, token, first, last, ahead);
     case Q5_K:
-      return quads ? rowQ5_K(call, token, first, last) : rowQ5_KPairs(call, token, first, last);
+      return quads ? rowQ5_K(call, token, first, last, ahead) : rowQ5_KPairs(call, token, first, last, ahead);
     case Q6_K:
-      return quads ? rowQ6_K(call, token, first, last) : rowQ6_KPairs(call, token, first, last);
+      return quads ? rowQ6_K(call, token, first, last, ahead) : rowQ6_KPairs(call, token, first, last, ahead);
     case Q8_0:
-      if (integer(call, 13) == SUM_QUADS_OF_BYTES) return rowQ8_0Bytes(call, token, first, last);
-      return quads ? rowQ8_0(call, token, first, last) : rowQ8_0Pairs(call, token, first, last);
+      if (integer(call, 13) == SUM_QUADS_OF_BYTES) return rowQ8_0Bytes(call, token, first, last, ahead);
+      return quads ? rowQ8_0(call, token, first, last, ahead) : rowQ8_0Pairs(call, token, first, last, ahead);
     case IQ4_NL:
-      if (integer(call, 13) == SUM_QUADS_OF_BYTES) return rowIQ4_NLBytes(call, token, first, last);
-      return quads ? rowIQ4_NL(call, token, first, last) : rowIQ4_NLPairs(call, token, first, last);
+      if (integer(call, 13) == SUM_QUADS_OF_BYTES) return rowIQ4_NLBytes(call, token, first, last, ahead);
+      return quads ? rowIQ4_NL(call, token, first, last, ahead) : rowIQ4_NLPairs(call, token, first, last, ahead);
   }
 }
 
-function rowQ4_0(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q4_0, SUM_QUADS, call, token, first, last);
+function rowQ4_0(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q4_0, SUM_QUADS, call, token, first, last, ahead);
 }
-function rowQ4_0Pairs(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q4_0, SUM_PAIRS, call, token, first, last);
+function rowQ4_0Pairs(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q4_0, SUM_PAIRS, call, token, first, last, ahead);
 }
-function rowQ4_1(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q4_1, SUM_QUADS, call, token, first, last);
+function rowQ4_1(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q4_1, SUM_QUADS, call, token, first, last, ahead);
 }
-function rowQ4_1Pairs(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q4_1, SUM_PAIRS, call, token, first, last);
+function rowQ4_1Pairs(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q4_1, SUM_PAIRS, call, token, first, last, ahead);
 }
-function rowQ5_0(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q5_0, SUM_QUADS, call, token, first, last);
+function rowQ5_0(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q5_0, SUM_QUADS, call, token, first, last, ahead);
 }
-function rowQ5_0Pairs(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q5_0, SUM_PAIRS, call, token, first, last);
+function rowQ5_0Pairs(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q5_0, SUM_PAIRS, call, token, first, last, ahead);
 }
-function rowQ5_1(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q5_1, SUM_QUADS, call, token, first, last);
+function rowQ5_1(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q5_1, SUM_QUADS, call, token, first, last, ahead);
 }
-function rowQ5_1Pairs(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q5_1, SUM_PAIRS, call, token, first, last);
+function rowQ5_1Pairs(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q5_1, SUM_PAIRS, call, token, first, last, ahead);
 }
-function rowQ2_K(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q2_K, SUM_QUADS, call, token, first, last);
+function rowQ2_K(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q2_K, SUM_QUADS, call, token, first, last, ahead);
 }
-function rowQ2_KPairs(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q2_K, SUM_PAIRS, call, token, first, last);
+function rowQ2_KPairs(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q2_K, SUM_PAIRS, call, token, first, last, ahead);
 }
-function rowQ3_K(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q3_K, SUM_QUADS, call, token, first, last);
+function rowQ3_K(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q3_K, SUM_QUADS, call, token, first, last, ahead);
 }
-function rowQ3_KPairs(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q3_K, SUM_PAIRS, call, token, first, last);
+function rowQ3_KPairs(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q3_K, SUM_PAIRS, call, token, first, last, ahead);
 }
-function rowQ4_K(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q4_K, SUM_QUADS, call, token, first, last);
+function rowQ4_K(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q4_K, SUM_QUADS, call, token, first, last, ahead);
 }
-function rowQ4_KPairs(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q4_K, SUM_PAIRS, call, token, first, last);
+function rowQ4_KPairs(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q4_K, SUM_PAIRS, call, token, first, last, ahead);
 }
-function rowQ5_K(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q5_K, SUM_QUADS, call, token, first, last);
+function rowQ5_K(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q5_K, SUM_QUADS, call, token, first, last, ahead);
 }
-function rowQ5_KPairs(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q5_K, SUM_PAIRS, call, token, first, last);
+function rowQ5_KPairs(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q5_K, SUM_PAIRS, call, token, first, last, ahead);
 }
-function rowQ6_K(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q6_K, SUM_QUADS, call, token, first, last);
+function rowQ6_K(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q6_K, SUM_QUADS, call, token, first, last, ahead);
 }
-function rowQ6_KPairs(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q6_K, SUM_PAIRS, call, token, first, last);
+function rowQ6_KPairs(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q6_K, SUM_PAIRS, call, token, first, last, ahead);
 }
-function rowQ8_0(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q8_0, SUM_QUADS, call, token, first, last);
+function rowQ8_0(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q8_0, SUM_QUADS, call, token, first, last, ahead);
 }
-function rowQ8_0Pairs(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q8_0, SUM_PAIRS, call, token, first, last);
+function rowQ8_0Pairs(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q8_0, SUM_PAIRS, call, token, first, last, ahead);
 }
-function rowQ8_0Bytes(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(Q8_0, SUM_QUADS_OF_BYTES, call, token, first, last);
+function rowQ8_0Bytes(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q8_0, SUM_QUADS_OF_BYTES, call, token, first, last, ahead);
 }
-function rowIQ4_NL(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(IQ4_NL, SUM_QUADS, call, token, first, last);
+function rowIQ4_NL(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(IQ4_NL, SUM_QUADS, call, token, first, last, ahead);
 }
-function rowIQ4_NLPairs(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(IQ4_NL, SUM_PAIRS, call, token, first, last);
+function rowIQ4_NLPairs(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(IQ4_NL, SUM_PAIRS, call, token, first, last, ahead);
 }
-function rowIQ4_NLBytes(call: usize, token: i32, first: i32, last: i32): void {
-  multiplyRowOf(IQ4_NL, SUM_QUADS_OF_BYTES, call, token, first, last);
+function rowIQ4_NLBytes(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(IQ4_NL, SUM_QUADS_OF_BYTES, call, token, first, last, ahead);
 }
 
 /** Groups [first, last) for one token. `format` and `mode` are constants wherever this is inlined. */
 @inline
-function multiplyRowOf(format: i32, mode: i32, call: usize, token: i32, first: i32, last: i32): void {
+function multiplyRowOf(format: i32, mode: i32, call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
   const columns = integer(call, 6);
-  const blocks = isK(format) ? 8 : columns >> 5;
-  const heads = isK(format) ? columns >> 8 : 1;
+  const heads = isK(format) ? columns >> 8 : (columns + 127) >> 7;
   const ones = v128.load32_splat(call + 4 * 14);
   const pairOnes = i16x8.shr_u(ones, 8);
   const nibbleMask = masks(ones, 15);
@@ -153,6 +153,8 @@ function multiplyRowOf(format: i32, mode: i32, call: usize, token: i32, first: i
     let upper = f32x4.splat(0);
     let record = records;
     for (let head = 0; head < heads; head++) {
+      if (ahead) readAhead(ahead, w);
+      const blocks = isK(format) ? 8 : min(4, (columns >> 5) - (head << 2));
       let lowerHead = f32x4.splat(0);
       let upperHead = f32x4.splat(0);
       let lowerOffsetHead = f32x4.splat(0);
