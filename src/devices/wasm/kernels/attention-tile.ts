@@ -14,7 +14,7 @@
 import { quantScores, scoresOf2, scoresOf4, scoresOf8 } from "./attention-scores";
 import { addChannels, addQuantChannels } from "./attention-values";
 import { quantPower, topBytes } from "./cache-blocks";
-import { exponential, ones } from "./numbers";
+import { exponentialFrom, leastExponent, ones } from "./numbers";
 
 /** Positions in a piece, at most. */
 export const PIECE = 64;
@@ -97,7 +97,7 @@ export function attendTile(
 }
 
 /**
- * Turns the scores of four queries into e^(score − largest), 0 at positions that a query does not see, and leaves the
+ * Turns the scores of four queries into e^(score − largest), 0 below e⁻⁴⁰ and at positions that a query does not see, and leaves the
  * factor that brings what came before to the same largest score. The weights that are left have `power` as a factor.
  */
 function toWeights(tile: usize, scores: usize, position: i32, length: i32, power: v128): void {
@@ -119,13 +119,15 @@ function toWeights(tile: usize, scores: usize, position: i32, length: i32, power
   // A pseudo-maximum is one instruction, a maximum several, one after the other. A NaN comes through in the sum.
   let largest = before;
   for (let at = scores; at < end; at += 32) largest = f32x4.pmax(largest, v128.load(at));
+  // Smaller weights would be subnormal times the scales of quants, and products with those take a hundred cycles.
+  const least = leastExponent();
   let sum = f32x4.splat(0);
   for (let at = scores; at < end; at += 32) {
-    const e = exponential(f32x4.sub(v128.load(at), largest));
+    const e = exponentialFrom(f32x4.sub(v128.load(at), largest), least);
     v128.store(at, f32x4.mul(e, power));
     sum = f32x4.add(sum, e);
   }
-  const factor = exponential(f32x4.sub(before, largest));
+  const factor = exponentialFrom(f32x4.sub(before, largest), least);
   v128.store(tile, largest, LARGEST);
   v128.store(tile, f32x4.add(f32x4.mul(v128.load(tile, SUM), factor), sum), SUM);
   v128.store(tile, factor, FACTORS);

@@ -18,7 +18,7 @@ import { attendTile, FIRST, LARGEST, LAST, PIECE, placed, QUERIES, SCORE_BYTES, 
 import { takePiece } from "./barrier";
 import { address, float, integer, shareFirst } from "./call";
 import { Q8_0 } from "./codes";
-import { fetch } from "./fetch";
+import { fetchBoth } from "./fetch";
 import { exponentialOf } from "./numbers";
 
 /** Positions of a span: a whole number of pieces. */
@@ -327,8 +327,11 @@ function cellOf(pages: usize, position: i32, pageLength: i32, pageRows: i32): us
 
 @inline
 function fetchPiece(call: usize, cell: usize, length: i32, sink: usize): void {
-  fetch(address(call, 3) + cell * address(call, 4), <usize>length * address(call, 4), sink);
-  fetch(address(call, 5) + cell * address(call, 6), <usize>length * address(call, 6), sink);
+  const keyStride = address(call, 4);
+  const valueStride = address(call, 6);
+  const keys = address(call, 3) + cell * keyStride;
+  const values = address(call, 5) + cell * valueStride;
+  fetchBoth(keys, <usize>length * keyStride, values, <usize>length * valueStride, sink);
 }
 
 function clear(state: usize, y: usize, headLength: i32): void {

@@ -65,6 +65,7 @@ const EXPONENTIAL: usize = memory.data<f32>(
     1, 1, 1, 1,
     -87, -87, -87, -87,
     88, 88, 88, 88,
+    -40, -40, -40, -40,
   ],
   16,
 );
@@ -83,6 +84,12 @@ function exponentialConstant(index: usize): v128 {
  */
 @inline
 export function exponential(x: v128): v128 {
+  return exponentialFrom(x, exponentialConstant(11));
+}
+
+/** The same, but 0 for x below `least`. */
+@inline
+export function exponentialFrom(x: v128, least: v128): v128 {
   const rounded = multiplyAdd(x, exponentialConstant(0), exponentialConstant(1));
   const n = f32x4.sub(rounded, exponentialConstant(1));
   const r = multiplyAdd(n, exponentialConstant(3), multiplyAdd(n, exponentialConstant(2), x));
@@ -94,7 +101,7 @@ export function exponential(x: v128): v128 {
   p = multiplyAdd(p, r, exponentialConstant(10));
   p = multiplyAdd(p, r, exponentialConstant(10));
   const power = i32x4.add(i32x4.shl(rounded, 23), exponentialConstant(10));
-  return v128.and(f32x4.mul(p, power), f32x4.ge(x, exponentialConstant(11)));
+  return v128.and(f32x4.mul(p, power), f32x4.ge(x, least));
 }
 
 /** 1 in four lanes, from memory. */
@@ -107,6 +114,12 @@ export function ones(): v128 {
 @inline
 export function largestExponent(): v128 {
   return exponentialConstant(12);
+}
+
+/** The least exponent of a softmax that counts, in four lanes: beside a weight of 1 one below e⁻⁴⁰ is lost in any sum. */
+@inline
+export function leastExponent(): v128 {
+  return exponentialConstant(13);
 }
 
 /** e^x for one value. */
