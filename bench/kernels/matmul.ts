@@ -1,8 +1,8 @@
 /**
  * Speed of matmul on the CPU device: `node bench/kernels/matmul.ts [threads] [format …]`.
  *
- * Decode (1 row) runs over more weights than caches hold and reports GB/s of weights as stored; prefill (128 rows)
- * reports GMAC/s. Medians of five runs after one that warms up.
+ * Decode (1 row) runs over more weights than caches hold and reports GB/s of weights as stored, without and with reading
+ * ahead; prefill (128 rows) reports GMAC/s. Medians of five runs after one that warms up.
  */
 import { cpus } from "node:os";
 import { createWasmDevice } from "../../src/devices/wasm/device.ts";
@@ -22,12 +22,17 @@ const chosen = process.argv.slice(3) as TensorFormat[];
 const formats = chosen.length > 0 ? chosen : tensorFormats.filter((format) => format !== "I32");
 
 console.log(`${cpus()[0].model}, Node ${process.version}, ${threadCount} threads`);
-console.log("format   decode GB/s   prefill GMAC/s   load MB/s");
+console.log("format   decode GB/s    read ahead    prefill GMAC/s   load MB/s");
 for (const format of formats) {
-  const device = await createWasmDevice({ startThread, threadCount });
-  const result = await measure(device, format);
-  console.log(format.padEnd(9) + result.map((value) => value.toFixed(1).padStart(11)).join("    "));
-  device.dispose();
+  const results: number[][] = [];
+  for (const readsAhead of [false, true]) {
+    const device = await createWasmDevice({ startThread, threadCount, readsAhead });
+    results.push(await measure(device, format));
+    device.dispose();
+  }
+  const [[decode, prefill, load], [decodeAhead]] = results;
+  const line = [decode, decodeAhead, prefill, load].map((value) => value.toFixed(1).padStart(11));
+  console.log(format.padEnd(9) + line.join("    "));
 }
 
 async function measure(device: Device, format: TensorFormat): Promise<number[]> {

@@ -35,8 +35,10 @@ export function multiplyRow(call: usize, token: i32, first: i32, last: i32, ahea
   const quads = integer(call, 13) != SUM_PAIRS;
   switch (integer(call, 4)) {
     case Q4_0:
+      if (integer(call, 13) == SUM_QUADS_OF_BYTES) return rowQ4_0Bytes(call, token, first, last, ahead);
       return quads ? rowQ4_0(call, token, first, last, ahead) : rowQ4_0Pairs(call, token, first, last, ahead);
     case Q4_1:
+      if (integer(call, 13) == SUM_QUADS_OF_BYTES) return rowQ4_1Bytes(call, token, first, last, ahead);
       return quads ? rowQ4_1(call, token, first, last, ahead) : rowQ4_1Pairs(call, token, first, last, ahead);
     case Q5_0:
       return quads ? rowQ5_0(call, token, first, last, ahead) : rowQ5_0Pairs(call, token, first, last, ahead);
@@ -47,6 +49,7 @@ export function multiplyRow(call: usize, token: i32, first: i32, last: i32, ahea
     case Q3_K:
       return quads ? rowQ3_K(call, token, first, last, ahead) : rowQ3_KPairs(call, token, first, last, ahead);
     case Q4_K:
+      if (integer(call, 13) == SUM_QUADS_OF_BYTES) return rowQ4_KBytes(call, token, first, last, ahead);
       return quads ? rowQ4_K(call, token, first, last, ahead) : rowQ4_KPairs(call, token, first, last, ahead);
     case Q5_K:
       return quads ? rowQ5_K(call, token, first, last, ahead) : rowQ5_KPairs(call, token, first, last, ahead);
@@ -64,11 +67,17 @@ export function multiplyRow(call: usize, token: i32, first: i32, last: i32, ahea
 function rowQ4_0(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
   multiplyRowOf(Q4_0, SUM_QUADS, call, token, first, last, ahead);
 }
+function rowQ4_0Bytes(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q4_0, SUM_QUADS_OF_BYTES, call, token, first, last, ahead);
+}
 function rowQ4_0Pairs(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
   multiplyRowOf(Q4_0, SUM_PAIRS, call, token, first, last, ahead);
 }
 function rowQ4_1(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
   multiplyRowOf(Q4_1, SUM_QUADS, call, token, first, last, ahead);
+}
+function rowQ4_1Bytes(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q4_1, SUM_QUADS_OF_BYTES, call, token, first, last, ahead);
 }
 function rowQ4_1Pairs(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
   multiplyRowOf(Q4_1, SUM_PAIRS, call, token, first, last, ahead);
@@ -99,6 +108,9 @@ function rowQ3_KPairs(call: usize, token: i32, first: i32, last: i32, ahead: usi
 }
 function rowQ4_K(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
   multiplyRowOf(Q4_K, SUM_QUADS, call, token, first, last, ahead);
+}
+function rowQ4_KBytes(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
+  multiplyRowOf(Q4_K, SUM_QUADS_OF_BYTES, call, token, first, last, ahead);
 }
 function rowQ4_KPairs(call: usize, token: i32, first: i32, last: i32, ahead: usize): void {
   multiplyRowOf(Q4_K, SUM_PAIRS, call, token, first, last, ahead);
@@ -174,41 +186,41 @@ function multiplyRowOf(format: i32, mode: i32, call: usize, token: i32, first: i
         let b = a;
         if (isNibbles(format)) {
           let low = startNibbles(format, mode, record);
-          let high = low;
+          let high = startHigh(format, mode, low);
           let x = v128.load32_splat(record);
           let n = v128.load(q);
           low = step(mode, low, x, v128.and(n, nibbleMask));
-          high = step(mode, high, x, highNibbles(n, nibbleMask));
+          high = stepHigh(mode, high, x, n, nibbleMask);
           x = v128.load32_splat(record, 4);
           n = v128.load(q, 16);
           low = step(mode, low, x, v128.and(n, nibbleMask));
-          high = step(mode, high, x, highNibbles(n, nibbleMask));
+          high = stepHigh(mode, high, x, n, nibbleMask);
           x = v128.load32_splat(record, 8);
           n = v128.load(q, 32);
           low = step(mode, low, x, v128.and(n, nibbleMask));
-          high = step(mode, high, x, highNibbles(n, nibbleMask));
+          high = stepHigh(mode, high, x, n, nibbleMask);
           x = v128.load32_splat(record, 12);
           n = v128.load(q, 48);
           low = step(mode, low, x, v128.and(n, nibbleMask));
-          high = step(mode, high, x, highNibbles(n, nibbleMask));
+          high = stepHigh(mode, high, x, n, nibbleMask);
           x = v128.load32_splat(record, 16);
           n = v128.load(q, 64);
           low = step(mode, low, x, v128.and(n, nibbleMask));
-          high = step(mode, high, x, highNibbles(n, nibbleMask));
+          high = stepHigh(mode, high, x, n, nibbleMask);
           x = v128.load32_splat(record, 20);
           n = v128.load(q, 80);
           low = step(mode, low, x, v128.and(n, nibbleMask));
-          high = step(mode, high, x, highNibbles(n, nibbleMask));
+          high = stepHigh(mode, high, x, n, nibbleMask);
           x = v128.load32_splat(record, 24);
           n = v128.load(q, 96);
           low = step(mode, low, x, v128.and(n, nibbleMask));
-          high = step(mode, high, x, highNibbles(n, nibbleMask));
+          high = stepHigh(mode, high, x, n, nibbleMask);
           x = v128.load32_splat(record, 28);
           n = v128.load(q, 112);
           low = step(mode, low, x, v128.and(n, nibbleMask));
-          high = step(mode, high, x, highNibbles(n, nibbleMask));
+          high = stepHigh(mode, high, x, n, nibbleMask);
           a = mode == SUM_PAIRS ? i32x4.dot_i16x8_s(low, pairOnes) : low;
-          b = mode == SUM_PAIRS ? i32x4.dot_i16x8_s(high, pairOnes) : high;
+          b = mode == SUM_PAIRS ? i32x4.dot_i16x8_s(high, pairOnes) : endHigh(mode, high, low);
         } else {
           // Σ of the first 16 columns, for short groups; else of all 32.
           a = startSum(format, record, 0);
@@ -285,6 +297,30 @@ function isNibbles(format: i32): bool {
 function step(mode: i32, sum: v128, x: v128, q: v128): v128 {
   if (mode == SUM_PAIRS) return i16x8.add(sum, pairs(x, q));
   return quads(sum, x, q);
+}
+
+/**
+ * The same for the high nibbles of bytes. Where bytes may be factors, they are multiplied as they are, low nibbles
+ * included: two instructions less than taking the nibbles out. `startHigh` and `endHigh` see to the difference:
+ *
+ *   Σ x · h = (Σ x · (16 h + l) − Σ x · l) / 16
+ */
+@inline
+function stepHigh(mode: i32, sum: v128, x: v128, bytes: v128, nibbleMask: v128): v128 {
+  if (mode == SUM_QUADS_OF_BYTES) return quads(sum, x, bytes);
+  return step(mode, sum, x, highNibbles(bytes, nibbleMask));
+}
+
+/** What the sum of high nibbles starts with, that of low ones with `low`: both are to hold that in the end. */
+@inline
+function startHigh(format: i32, mode: i32, low: v128): v128 {
+  if (mode != SUM_QUADS_OF_BYTES || hasOffsets(format)) return low;
+  return i32x4.add(low, i32x4.shl(low, 4));
+}
+
+@inline
+function endHigh(mode: i32, high: v128, low: v128): v128 {
+  return mode == SUM_QUADS_OF_BYTES ? i32x4.shr_s(i32x4.sub(high, low), 4) : high;
 }
 
 /** What an integer sum starts with: −bias · Σ x, so that unsigned quants count as signed. */
