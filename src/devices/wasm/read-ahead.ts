@@ -5,7 +5,7 @@
  */
 
 /** Weights that no processor has in its second cache, so that a step reads most of them from memory. */
-const COLD_BYTES = 32 << 20;
+const COLD_BYTES = 8 << 20;
 /**
  * Steps that are compared: with one way, twice with the other, again with the first. Steps become slower as the context
  * grows, which this takes out.
