@@ -40,13 +40,17 @@ export function readAhead(state: usize, at: usize): void {
   readLines(state, strip + min(within / PAGES + LINE, PAGE));
 }
 
-/** Reads lines of all pages, until that of the first page is at `last`. */
+/**
+ * Reads lines of all pages, until that of the first page is at `last`. Addresses at the end of a memory of 4 GiB may
+ * overflow to small ones, which ends it too.
+ */
 function readLines(state: usize, last: usize): void {
   const end = load<usize>(state, END);
   let line = load<usize>(state, NEXT);
   let sum = 0;
-  for (; line < last; line += LINE)
-    if (line + STRIP <= end)
+  for (; line < last && line < end; line += LINE) {
+    const left = end - line;
+    if (left >= STRIP)
       sum +=
         load<i32>(line) +
         load<i32>(line, PAGE) +
@@ -56,7 +60,8 @@ function readLines(state: usize, last: usize): void {
         load<i32>(line, 5 * PAGE) +
         load<i32>(line, 6 * PAGE) +
         load<i32>(line, 7 * PAGE);
-    else for (let at = line; at + 4 <= end; at += PAGE) sum += load<i32>(at);
+    else for (let page: usize = 0; page + 4 <= left; page += PAGE) sum += load<i32>(line + page);
+  }
   store<usize>(state, line, NEXT);
   store<i32>(state, sum, SINK);
 }
