@@ -15,9 +15,6 @@ const ROUND = 4;
 const WARM_UP_ROUNDS = 4;
 const ROUNDS = 7;
 
-/** Tokens that are multiplied one by one (kernels/quantize-activations.ts). */
-export const FEW_ROWS = 3;
-
 export interface TimedPlan {
   /** Bytes of packed weights that are multiplied with few tokens. */
   readonly fewRowsBytes: number;

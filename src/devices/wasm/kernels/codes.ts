@@ -62,6 +62,9 @@ export const SUM_QUADS = 1;
 /** The same instruction where it takes a second factor of 8 bits, unsigned. */
 export const SUM_QUADS_OF_BYTES = 2;
 
+/** Tokens that are multiplied one by one (multiply-packed.ts): unpacking weights does not pay for them. */
+export const FEW_ROWS = 3;
+
 // How floats come into panels (float-panels.ts).
 /** The panel's values are rows of the source, its steps columns. */
 export const GATHER_PANELS = 0;

@@ -11,10 +11,10 @@
  */
 import { READS_AHEAD, takeOwnPiece } from "./barrier";
 import { address, integer, pieceCount, shareFirst } from "./call";
+import { FEW_ROWS } from "./codes";
 import { groupBytes } from "./formats";
 import { multiplyPanels } from "./multiply-panels";
 import { multiplyRow } from "./multiply-row";
-import { FEW_ROWS } from "./quantize-activations";
 import { startReadingAhead } from "./read-ahead";
 
 /** Groups of 2,048 columns and 4 bits: 9 KiB each, so they stay in the first cache. */

@@ -15,6 +15,7 @@
  * several rows become 16-bit integers.
  */
 import { address, integer, shareFirst } from "./call";
+import { FEW_ROWS } from "./codes";
 import { largestLane } from "./numbers";
 
 /** Bytes of a block's record, and where its parts are. */
@@ -26,9 +27,6 @@ export const RECORD_PAIRS: usize = 44;
 
 /** In a block of magnitudes below 2⁻¹²¹ all quants are 0: 127 / d would be infinite. */
 const SMALLEST_BLOCK: f32 = 3.76158192e-37;
-
-/** Rows that are multiplied one by one (multiply-packed.ts), for which unpacking weights does not pay. */
-export const FEW_ROWS = 3;
 
 /** Bytes of a record of int16, and where its scale is. */
 export const WIDE_RECORD_BYTES: usize = 80;
