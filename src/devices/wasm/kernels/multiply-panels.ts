@@ -10,6 +10,7 @@ import { Q6_K, SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES } from "./codes";
 import { dotNarrow } from "./dots";
 import { BLOCK_QUANTS, groupBytes, hasOffsets, hasOnes, hasShortGroups, isWide } from "./formats";
 import { multiplyWideTile, unpackWidePanel, WIDE_BLOCK_BYTES } from "./multiply-wide";
+import { multiplyAdd } from "./numbers";
 import { addTile, TILE } from "./panel-tile";
 import { panelBlockBytes, unpackPanel } from "./panels";
 import { putGroup } from "./put";
@@ -154,24 +155,24 @@ function tileOf(
       let b = dotPanel(mode, pairsFit, panel + 16, record, start);
       let scales = panel + BLOCK_QUANTS;
       if (shortGroups) {
-        lower = f32x4.add(lower, f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(v128.load(scales), scale)));
-        upper = f32x4.add(upper, f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(v128.load(scales, 16), scale)));
+        lower = multiplyAdd(f32x4.convert_i32x4_s(a), f32x4.mul(v128.load(scales), scale), lower);
+        upper = multiplyAdd(f32x4.convert_i32x4_s(b), f32x4.mul(v128.load(scales, 16), scale), upper);
         scales += 32;
         a = offsets ? i32x4.splat(0) : v128.load32_splat(record, RECORD_SECOND_SUM);
         b = a;
       }
       a = dotPanel(mode, pairsFit, panel + 128, record + 16, a);
       b = dotPanel(mode, pairsFit, panel + 144, record + 16, b);
-      lower = f32x4.add(lower, f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(v128.load(scales), scale)));
-      upper = f32x4.add(upper, f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(v128.load(scales, 16), scale)));
+      lower = multiplyAdd(f32x4.convert_i32x4_s(a), f32x4.mul(v128.load(scales), scale), lower);
+      upper = multiplyAdd(f32x4.convert_i32x4_s(b), f32x4.mul(v128.load(scales, 16), scale), upper);
       if (offsets) {
         const total = v128.load32_splat(record, RECORD_SUM);
-        lower = f32x4.add(lower, f32x4.mul(v128.load(scales, 32), total));
-        upper = f32x4.add(upper, f32x4.mul(v128.load(scales, 48), total));
+        lower = multiplyAdd(v128.load(scales, 32), total, lower);
+        upper = multiplyAdd(v128.load(scales, 48), total, upper);
         if (shortGroups) {
           const second = v128.load32_splat(record, RECORD_SECOND_SUM);
-          lower = f32x4.add(lower, f32x4.mul(v128.load(scales, 64), second));
-          upper = f32x4.add(upper, f32x4.mul(v128.load(scales, 80), second));
+          lower = multiplyAdd(v128.load(scales, 64), second, lower);
+          upper = multiplyAdd(v128.load(scales, 80), second, upper);
         }
       }
       v128.store(sum, lower);

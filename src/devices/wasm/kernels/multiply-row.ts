@@ -25,7 +25,7 @@ import {
   scales,
   twosMaskOf,
 } from "./formats";
-import { finiteHalves } from "./numbers";
+import { finiteHalves, multiplyAdd } from "./numbers";
 import { putGroup } from "./put";
 import { RECORD_BYTES, RECORD_PAIRS, RECORD_SCALE, RECORD_SECOND_SUM, RECORD_SUM } from "./quantize-activations";
 import { readAhead } from "./read-ahead";
@@ -235,8 +235,8 @@ function multiplyRowOf(format: i32, mode: i32, call: usize, token: i32, first: i
             const scale = v128.load32_splat(record, RECORD_SCALE);
             const aScale = f32x4.mul(scales(format, w, 0, false, lowerHead, halfMask, halfPower), scale);
             const bScale = f32x4.mul(scales(format, w, 0, true, upperHead, halfMask, halfPower), scale);
-            lower = f32x4.add(lower, f32x4.mul(f32x4.convert_i32x4_s(a), aScale));
-            upper = f32x4.add(upper, f32x4.mul(f32x4.convert_i32x4_s(b), bScale));
+            lower = multiplyAdd(f32x4.convert_i32x4_s(a), aScale, lower);
+            upper = multiplyAdd(f32x4.convert_i32x4_s(b), bScale, upper);
             a = startSum(format, record, 1);
             b = a;
           }
@@ -259,23 +259,23 @@ function multiplyRowOf(format: i32, mode: i32, call: usize, token: i32, first: i
           aScale = f32x4.mul(scales(format, w, lastGroup, false, lowerHead, halfMask, halfPower), scale);
           bScale = f32x4.mul(scales(format, w, lastGroup, true, upperHead, halfMask, halfPower), scale);
         }
-        lower = f32x4.add(lower, f32x4.mul(f32x4.convert_i32x4_s(a), aScale));
-        upper = f32x4.add(upper, f32x4.mul(f32x4.convert_i32x4_s(b), bScale));
+        lower = multiplyAdd(f32x4.convert_i32x4_s(a), aScale, lower);
+        upper = multiplyAdd(f32x4.convert_i32x4_s(b), bScale, upper);
         if (hasOffsets(format)) {
           const offsets = w + scaleBytes(format);
           let sum = v128.load32_splat(record, RECORD_SUM);
           if (hasByteScales(format)) {
             const bytes = v128.load8x8_s(offsets);
-            lower = f32x4.add(lower, f32x4.mul(byteScales(bytes, false, lowerOffsetHead), sum));
-            upper = f32x4.add(upper, f32x4.mul(byteScales(bytes, true, upperOffsetHead), sum));
+            lower = multiplyAdd(byteScales(bytes, false, lowerOffsetHead), sum, lower);
+            upper = multiplyAdd(byteScales(bytes, true, upperOffsetHead), sum, upper);
           } else {
-            lower = f32x4.add(lower, f32x4.mul(scales(format, offsets, 0, false, lowerOffsetHead, halfMask, halfPower), sum));
-            upper = f32x4.add(upper, f32x4.mul(scales(format, offsets, 0, true, upperOffsetHead, halfMask, halfPower), sum));
+            lower = multiplyAdd(scales(format, offsets, 0, false, lowerOffsetHead, halfMask, halfPower), sum, lower);
+            upper = multiplyAdd(scales(format, offsets, 0, true, upperOffsetHead, halfMask, halfPower), sum, upper);
           }
           if (lastGroup == 1) {
             sum = v128.load32_splat(record, RECORD_SECOND_SUM);
-            lower = f32x4.add(lower, f32x4.mul(scales(format, offsets, 1, false, lowerOffsetHead, halfMask, halfPower), sum));
-            upper = f32x4.add(upper, f32x4.mul(scales(format, offsets, 1, true, upperOffsetHead, halfMask, halfPower), sum));
+            lower = multiplyAdd(scales(format, offsets, 1, false, lowerOffsetHead, halfMask, halfPower), sum, lower);
+            upper = multiplyAdd(scales(format, offsets, 1, true, upperOffsetHead, halfMask, halfPower), sum, upper);
           }
         }
         w += blockBytes(format);

@@ -7,6 +7,7 @@
  */
 import { address, integer } from "./call";
 import { BLOCK_QUANTS, blockBytes } from "./formats";
+import { multiplyAdd } from "./numbers";
 import { TILE } from "./panel-tile";
 import { unpackPanel } from "./panels";
 import { WIDE_RECORD_BYTES, WIDE_RECORD_SCALE } from "./quantize-activations";
@@ -175,8 +176,6 @@ function addWideTile(
 
 @inline
 function addWide(a: v128, b: v128, scale: v128, lowerScale: v128, upperScale: v128, sum: usize): void {
-  const lower = f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(lowerScale, scale));
-  const upper = f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(upperScale, scale));
-  v128.store(sum, f32x4.add(v128.load(sum), lower));
-  v128.store(sum, f32x4.add(v128.load(sum, 16), upper), 16);
+  v128.store(sum, multiplyAdd(f32x4.convert_i32x4_s(a), f32x4.mul(lowerScale, scale), v128.load(sum)));
+  v128.store(sum, multiplyAdd(f32x4.convert_i32x4_s(b), f32x4.mul(upperScale, scale), v128.load(sum, 16)), 16);
 }

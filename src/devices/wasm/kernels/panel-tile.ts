@@ -10,6 +10,7 @@
 import { SUM_PAIRS } from "./codes";
 import { pairs, quads } from "./dots";
 import { BLOCK_QUANTS } from "./formats";
+import { multiplyAdd } from "./numbers";
 import { RECORD_PAIRS, RECORD_SCALE, RECORD_SECOND_SUM, RECORD_SUM } from "./quantize-activations";
 
 /** Tokens of a tile. */
@@ -248,14 +249,12 @@ function addGroup(
       upper = i32x4.add(start, upper);
     }
   }
-  const lowerProduct = f32x4.mul(f32x4.convert_i32x4_s(lower), f32x4.mul(lowerScale, scale));
-  const upperProduct = f32x4.mul(f32x4.convert_i32x4_s(upper), f32x4.mul(upperScale, scale));
-  let lowerSum = f32x4.add(v128.load(sum), lowerProduct);
-  let upperSum = f32x4.add(v128.load(sum, 16), upperProduct);
+  let lowerSum = multiplyAdd(f32x4.convert_i32x4_s(lower), f32x4.mul(lowerScale, scale), v128.load(sum));
+  let upperSum = multiplyAdd(f32x4.convert_i32x4_s(upper), f32x4.mul(upperScale, scale), v128.load(sum, 16));
   if (offsets && !shortGroups) {
     const total = v128.load32_splat(record, RECORD_SUM);
-    lowerSum = f32x4.add(lowerSum, f32x4.mul(lowerOffset, total));
-    upperSum = f32x4.add(upperSum, f32x4.mul(upperOffset, total));
+    lowerSum = multiplyAdd(lowerOffset, total, lowerSum);
+    upperSum = multiplyAdd(upperOffset, total, upperSum);
   }
   v128.store(sum, lowerSum);
   v128.store(sum, upperSum, 16);
@@ -266,8 +265,8 @@ function addGroup(
 function addOffsets(record: usize, offsets: usize, sum: usize): void {
   const first = v128.load32_splat(record, RECORD_SUM);
   const second = v128.load32_splat(record, RECORD_SECOND_SUM);
-  const lower = f32x4.add(v128.load(sum), f32x4.mul(v128.load(offsets), first));
-  const upper = f32x4.add(v128.load(sum, 16), f32x4.mul(v128.load(offsets, 16), first));
-  v128.store(sum, f32x4.add(lower, f32x4.mul(v128.load(offsets, 32), second)));
-  v128.store(sum, f32x4.add(upper, f32x4.mul(v128.load(offsets, 48), second)), 16);
+  const lower = multiplyAdd(v128.load(offsets), first, v128.load(sum));
+  const upper = multiplyAdd(v128.load(offsets, 16), first, v128.load(sum, 16));
+  v128.store(sum, multiplyAdd(v128.load(offsets, 32), second, lower));
+  v128.store(sum, multiplyAdd(v128.load(offsets, 48), second, upper), 16);
 }
