@@ -1,8 +1,8 @@
 /**
  * Speed of matmul on the CPU device: `node bench/kernels/matmul.ts [threads] [format …]`.
  *
- * Decode (1 row) runs over more weights than caches hold and reports GB/s of weights as stored, without and with reading
- * ahead; prefill (128 rows) reports GMAC/s. Medians of five runs after one that warms up.
+ * Decode (1 row) runs over more weights than caches hold and reports GB/s of weights as stored, from few streams and
+ * from many; prefill (128 rows) reports GMAC/s. Medians of five runs after one that warms up.
  */
 import { cpus } from "node:os";
 import { createWasmDevice } from "../../src/devices/wasm/device.ts";
@@ -22,16 +22,16 @@ const chosen = process.argv.slice(3) as TensorFormat[];
 const formats = chosen.length > 0 ? chosen : tensorFormats.filter((format) => format !== "I32");
 
 console.log(`${cpus()[0].model}, Node ${process.version}, ${threadCount} threads`);
-console.log("format   decode GB/s    read ahead    prefill GMAC/s   load MB/s");
+console.log("format   decode GB/s    of many       prefill GMAC/s   load MB/s");
 for (const format of formats) {
   const results: number[][] = [];
-  for (const readsAhead of [false, true]) {
-    const device = await createWasmDevice({ startThread, threadCount, readsAhead });
+  for (const manyStreams of [false, true]) {
+    const device = await createWasmDevice({ startThread, threadCount, manyStreams });
     results.push(await measure(device, format));
     device.dispose();
   }
-  const [[decode, prefill, load], [decodeAhead]] = results;
-  const line = [decode, decodeAhead, prefill, load].map((value) => value.toFixed(1).padStart(11));
+  const [[decode, prefill, load], [decodeOfMany]] = results;
+  const line = [decode, decodeOfMany, prefill, load].map((value) => value.toFixed(1).padStart(11));
   console.log(format.padEnd(9) + line.join("    "));
 }
 

@@ -81,7 +81,7 @@ const matmulCases: readonly Case<"matmul">[] = [
       matmulCase({ format, rows: 37, parts: [16], columns: columnsFor(format, 5) }),
     ];
   }),
-  // More than what is read ahead at a time: 32 KiB for each thread (kernels/read-ahead.ts).
+  // More groups of rows than are multiplied side by side (kernels/multiply-packed.ts), of two threads each.
   matmulCase({ format: "Q4_K", rows: 1, parts: [530], columns: 1024 }),
   matmulCase({ format: "Q8_0", rows: 3, parts: [341], columns: 544 }),
   simple("weights in the file's order, with residual and scale", (place) => ({

@@ -59,18 +59,18 @@ describe.each([SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES])("summing in way %i", a
   });
 });
 
-describe("reading weights ahead", async () => {
-  const ahead = await createWasmDevice({ startThread, threadCount: 2, smallWork: 0, readsAhead: true });
-  const notAhead = await createWasmDevice({ startThread, threadCount: 2, smallWork: 0, readsAhead: false });
+describe("many streams of weights", async () => {
+  const many = await createWasmDevice({ startThread, threadCount: 2, smallWork: 0, manyStreams: true });
+  const few = await createWasmDevice({ startThread, threadCount: 2, smallWork: 0, manyStreams: false });
   afterAll(() => {
-    ahead.dispose();
-    notAhead.dispose();
+    many.dispose();
+    few.dispose();
   });
 
   it.each(allCases.filter(({ op }) => op === "matmul"))(
     "gives the same bits: $name",
     async ({ op, name }) => {
-      expect(await runCase(ahead, op, name)).toEqual(await runCase(notAhead, op, name));
+      expect(await runCase(many, op, name)).toEqual(await runCase(few, op, name));
     },
   );
 });

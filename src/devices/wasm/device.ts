@@ -11,14 +11,14 @@ import { isPacked, rowBytes, type TensorFormat } from "../../tensor/format.ts";
 import { isTensor, type Memory, type Tensor } from "../../tensor/tensor.ts";
 import { WorkQueue } from "../work-queue.ts";
 import { chooseBinary, instantiate, type Kernels } from "./binary.ts";
-import { controlBytes, handshakeWords, LOOKS, READS_AHEAD } from "./handshake.ts";
+import { controlBytes, handshakeWords, LOOKS, MANY_STREAMS } from "./handshake.ts";
 import { Heap, MEMORY_LIMIT } from "./heap.ts";
 import { FEW_ROWS } from "./kernels/codes.ts";
 import { loadInterleaved } from "./load-weight.ts";
 import { lower, planBytes, writePlan } from "./lower.ts";
 import { interleavedBytes } from "./lower-products.ts";
-import { ReadAheadChoice, type TimedPlan } from "./read-ahead.ts";
 import { MemorySpace, type Space } from "./space.ts";
+import { StreamsChoice, type TimedPlan } from "./streams.ts";
 import { callerThread, type StartThread, type Threads, workerThreads } from "./threads.ts";
 import { fastestMode, looksBeforeSleep } from "./timing.ts";
 import type { Call, Place } from "./words.ts";
@@ -40,8 +40,8 @@ export interface WasmDeviceOptions {
   readonly shared?: boolean;
   /** How integer products are summed (kernels/codes.ts). Default: the fastest here, found by timing. */
   readonly mode?: number;
-  /** Whether products with few tokens read weights ahead (kernels/read-ahead.ts). Default: what is faster, found by timing. */
-  readonly readsAhead?: boolean;
+  /** Whether products with few tokens read many streams of weights at a time. Default: what is faster, found by timing. */
+  readonly manyStreams?: boolean;
   /** Bytes that it may hold. Default, and most: 4 GiB, what one WebAssembly memory can have. */
   readonly memoryLimit?: number;
 }
@@ -112,8 +112,8 @@ export async function createWasmDevice(options: WasmDeviceOptions = {}): Promise
   const mode = options.mode ?? fastestMode({ kernels, space, heap, control }, modes);
   if (!modes.includes(mode))
     throw new CriaError("unsupported", `this processor cannot sum products in way ${mode}`);
-  const { readsAhead } = options;
-  const parts = { kernels, mode, smallWork, memoryLimit, ...(readsAhead !== undefined && { readsAhead }) };
+  const { manyStreams } = options;
+  const parts = { kernels, mode, smallWork, memoryLimit, ...(manyStreams !== undefined && { manyStreams }) };
   if (startThread && !shared) {
     // The memory above served to choose the way; the worker makes its own.
     const owner = new WorkerSpace(startThread, module);
@@ -142,7 +142,7 @@ interface Parts {
   readonly mode: number;
   /** Address of the words by which threads keep step. */
   readonly control: number;
-  readonly readsAhead?: boolean;
+  readonly manyStreams?: boolean;
   readonly threads: Threads;
   readonly smallWork: number;
   readonly memoryLimit: number;
@@ -164,12 +164,12 @@ class WasmDevice implements Device {
   #loading: Promise<void> = Promise.resolve();
   #room = new Uint8Array(0);
   readonly #smallWork: number;
-  readonly #readAhead: ReadAheadChoice;
+  readonly #streams: StreamsChoice;
   #recording: Recording | undefined;
   #disposed = false;
   #turnAt = 0;
 
-  constructor({ space, heap, kernels, mode, control, readsAhead, threads, smallWork, memoryLimit }: Parts) {
+  constructor({ space, heap, kernels, mode, control, manyStreams, threads, smallWork, memoryLimit }: Parts) {
     this.memoryLimit = memoryLimit;
     this.#smallWork = smallWork;
     this.#space = space;
@@ -184,9 +184,9 @@ class WasmDevice implements Device {
       interleavedAddressOf: (tensor) => this.#interleavedAddressOf(tensor),
       scratch: (byteLength) => this.#scratchOf(byteLength),
     };
-    this.#readAhead = new ReadAheadChoice(
-      (reads) => space.put(control + 4 * READS_AHEAD, new Uint8Array(Int32Array.of(Number(reads)).buffer)),
-      readsAhead,
+    this.#streams = new StreamsChoice(
+      (many) => space.put(control + 4 * MANY_STREAMS, new Uint8Array(Int32Array.of(Number(many)).buffer)),
+      manyStreams,
     );
   }
 
@@ -293,7 +293,7 @@ class WasmDevice implements Device {
     this.#assertUsable();
     if (!(plan instanceof WasmPlan) || plan.device !== this || plan.freed)
       throw new CriaError("bad-input", "the plan was freed, or recorded by another device");
-    this.#queue.add(() => this.#readAhead.run(plan, () => this.#threads.run(plan.address, plan.small)));
+    this.#queue.add(() => this.#streams.run(plan, () => this.#threads.run(plan.address, plan.small)));
   }
 
   freePlan(plan: Plan): void {

@@ -13,8 +13,8 @@ export function controlBytes(threadCount: number): number {
 
 /** How often a waiting thread looks before it sleeps. */
 export const LOOKS = 34;
-/** Whether products with few tokens read weights ahead. */
-export const READS_AHEAD = 35;
+/** Whether products with few tokens read many streams of weights. */
+export const MANY_STREAMS = 35;
 
 /** The number of the latest plan that was asked for; its address, and whether one thread walks it. */
 export const REQUEST = 64;

@@ -24,7 +24,7 @@ import {
 
 /** Bytes of panels that a thread unpacks at a time: half of a usual second cache. */
 const PANEL_BYTES = 256 << 10;
-/** Sums of a tile of tokens before a thread's panels (multiply-panels.ts). */
+/** Sums of a tile of tokens before a thread's panels (multiply-panels.ts). Slots of few tokens fit into both (row-pair.ts). */
 const PANEL_SUMS_BYTES = 512;
 /** A block's record of activations, as int8 and as int16 (quantize-activations.ts). */
 const RECORD_BYTES = 48;

@@ -10,6 +10,7 @@ import type { Heap } from "./heap.ts";
 import * as codes from "./kernels/codes.ts";
 import { writePlan } from "./lower.ts";
 import type { MemorySpace } from "./space.ts";
+import { HALF_CONSTANTS, ONES } from "./words.ts";
 
 const ROWS = 64;
 const COLUMNS = 1024;
@@ -60,12 +61,12 @@ function timer(
   const count = w + weightBytes(kernels);
   const y = count + 64;
   const records = y + 4 * ROWS;
+  // 48 bytes for 32 columns before it; it is all of one thread's.
+  const scratch = records + 2 * COLUMNS;
   const one = 1;
   const words = [codes.MULTIPLY_PACKED, records, 0, w, codes.Q4_0, ROWS, COLUMNS, y, 4 * ROWS, 0, 0, count];
   new Int32Array(space.bytes.buffer, count, 1)[0] = one;
-  writePlan(space.bytes, plan, [
-    Int32Array.from([...words, 0, mode, 0x01010101, 0, 0, 0x8fffe000, 0x77800000]),
-  ]);
+  writePlan(space.bytes, plan, [Int32Array.from([...words, 0, mode, ONES, scratch, 0, ...HALF_CONSTANTS])]);
   return (milliseconds) => {
     const start = performance.now();
     let runs = 0;

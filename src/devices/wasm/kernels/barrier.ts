@@ -4,7 +4,7 @@
  *   0 how many threads have arrived at the barrier      64 how many barriers have been passed
  *   128 how many plans have been started                132 the plan's address, 0 to end the threads
  *   136 how often a waiting thread looks before it sleeps
- *   140 whether products with few tokens read weights ahead (read-ahead.ts)
+ *   140 whether products with few tokens read many streams of weights (multiply-packed.ts)
  *   192 how many pieces of the call's work are taken
  *   256 the handshake of the caller and the first worker (handshake.ts)
  *   512 for each thread, in a cache line of its own: how many of its pieces are taken
@@ -20,7 +20,7 @@ const PASSED: usize = 64;
 const STARTED: usize = 128;
 const PLAN: usize = 132;
 const LOOKS: usize = 136;
-export const READS_AHEAD: usize = 140;
+export const MANY_STREAMS: usize = 140;
 const TAKEN: usize = 192;
 const SHARES: usize = 512;
 const SHARE_BYTES: usize = 64;

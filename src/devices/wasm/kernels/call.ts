@@ -18,7 +18,7 @@ export function float(call: usize, index: usize): f32 {
 }
 
 /** Items of a piece, about: fewer would not be worth taking one by one. */
-const PIECE_ITEMS = 4;
+const PIECE_ITEMS = 12;
 /** Pieces of a thread, at most. */
 const MOST_PIECES = 16;
 

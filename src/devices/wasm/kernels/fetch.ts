@@ -7,7 +7,7 @@ const LINE: usize = 64;
 
 /**
  * Brings as many bytes of two places into the nearest cache: halves of both in turns, since some processors read several
- * pages at once faster than one after the other (read-ahead.ts). `sink` is a word to write, or compilers would leave the
+ * pages at once faster than one after the other (multiply-packed.ts). `sink` is a word to write, or compilers would leave the
  * loads out.
  */
 export function fetchBoth(a: usize, aBytes: usize, b: usize, bBytes: usize, sink: usize): void {

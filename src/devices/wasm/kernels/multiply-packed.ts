@@ -9,47 +9,46 @@
  * Words: records, stride, w, format, rows, columns, y, stride, residual (0: none), stride, count, α, mode, ones
  * (0x01010101), scratch, its bytes a thread, HALF_MASK, HALF_POWER.
  */
-import { READS_AHEAD, takeOwnPiece } from "./barrier";
+import { MANY_STREAMS, takeOwnPiece } from "./barrier";
 import { address, integer, pieceCount, shareFirst } from "./call";
 import { FEW_ROWS } from "./codes";
 import { groupBytes } from "./formats";
 import { multiplyPanels } from "./multiply-panels";
 import { multiplyRow } from "./multiply-row";
-import { startReadingAhead } from "./read-ahead";
 
-/** Groups of 2,048 columns and 4 bits: 9 KiB each, so they stay in the first cache. */
-const CACHED_GROUPS = 2;
+/**
+ * Groups that are multiplied side by side, so that a thread reads as many streams of weights. Two share what is read of the
+ * token. More are faster on some processors (devices/wasm/streams.ts): they read ahead by themselves only within a page of 4 KiB,
+ * and can look past a missing line by no more than a few hundred instructions. Of 4-bit weights that are less than twenty
+ * lines; of one stream they are in a page or two, of twelve in as many (docs/log.md).
+ */
+const FEW_GROUPS: i32 = 2;
+const MANY_GROUPS: i32 = 12;
 
 export function multiplyPacked(call: usize, control: usize, thread: i32, threadCount: i32): void {
   const count = load<i32>(address(call, 11));
   if (count == 0) return;
   const groups = (integer(call, 5) + 7) >> 3;
   const pieces = pieceCount(groups, threadCount);
-  const ahead = count <= FEW_ROWS && load<i32>(control + READS_AHEAD) != 0 ? address(call, 15) + <usize>thread * address(call, 16) : 0;
-  if (ahead) {
-    const w = address(call, 3);
-    const bytes = groupBytes(integer(call, 4), integer(call, 6));
-    const first = shareFirst(groups, thread * pieces, pieces * threadCount);
-    const last = shareFirst(groups, (thread + 1) * pieces, pieces * threadCount);
-    startReadingAhead(ahead, w + <usize>first * bytes, w + <usize>last * bytes);
-  }
+  const streams = load<i32>(control + MANY_STREAMS) != 0 ? MANY_GROUPS : FEW_GROUPS;
   for (;;) {
     const piece = takeOwnPiece(control, thread, threadCount, pieces);
     if (piece < 0) return;
     const first = shareFirst(groups, piece, pieces * threadCount);
     const last = shareFirst(groups, piece + 1, pieces * threadCount);
     if (count > FEW_ROWS) multiplyPanels(call, count, first, last, thread);
-    else multiplyFew(call, count, first, last, piece / pieces == thread ? ahead : 0);
+    else multiplyFew(call, count, first, last, streams, thread);
   }
 }
 
-/**
- * Few tokens: a few groups of weights at a time for one after the other, so that all but the first find them in cache.
- *
- * @param ahead the thread's state of reading ahead (read-ahead.ts), 0 where it does not
- */
-function multiplyFew(call: usize, count: i32, first: i32, last: i32, ahead: usize): void {
-  for (let group = first; group < last; group += CACHED_GROUPS)
+/** Few tokens: some groups of weights at a time for one after the other, so that all but the first find them in cache. */
+function multiplyFew(call: usize, count: i32, first: i32, last: i32, streams: i32, thread: i32): void {
+  if (first == last) return;
+  const scratch = address(call, 15) + <usize>thread * address(call, 16);
+  // In equal parts: two left over would be read as two streams.
+  const parts = (last - first + streams - 1) / streams;
+  const partGroups = (last - first + parts - 1) / parts;
+  for (let group = first; group < last; group += partGroups)
     for (let token = 0; token < count; token++)
-      multiplyRow(call, token, group, min(group + CACHED_GROUPS, last), token == 0 ? ahead : 0);
+      multiplyRow(call, token, group, min(group + partGroups, last), scratch);
 }

@@ -1,17 +1,17 @@
 import { expect, it } from "vitest";
-import { ReadAheadChoice } from "./read-ahead.ts";
+import { StreamsChoice } from "./streams.ts";
 
 /** Runs a plan so often, on a processor of which is given how long the plan takes there in either way. */
 function choose(
-  milliseconds: (reads: boolean, run: number) => number,
+  milliseconds: (many: boolean, run: number) => number,
   { runs = 100, fewRowsBytes = 100e6, given }: { runs?: number; fewRowsBytes?: number; given?: boolean } = {},
 ): { readonly decision: boolean | undefined; readonly ways: boolean[] } {
   let time = 0;
-  let reads = false;
+  let many = false;
   const ways: boolean[] = [];
-  const choice = new ReadAheadChoice(
+  const choice = new StreamsChoice(
     (now) => {
-      reads = now;
+      many = now;
     },
     given,
     () => time,
@@ -19,45 +19,45 @@ function choose(
   const plan = { fewRowsBytes };
   for (let run = 0; run < runs; run++)
     choice.run(plan, () => {
-      ways.push(reads);
-      time += milliseconds(reads, run);
+      ways.push(many);
+      time += milliseconds(many, run);
       return undefined;
     });
   return { decision: choice.decision, ways };
 }
 
 it("takes the way that is faster, whichever that is", () => {
-  expect(choose((reads) => (reads ? 2 : 3)).decision).toBe(true);
-  expect(choose((reads) => (reads ? 3 : 2)).decision).toBe(false);
+  expect(choose((many) => (many ? 2 : 3)).decision).toBe(true);
+  expect(choose((many) => (many ? 3 : 2)).decision).toBe(false);
 });
 
 it("stays with it", () => {
-  const { ways } = choose((reads) => (reads ? 2 : 3));
+  const { ways } = choose((many) => (many ? 2 : 3));
   expect(ways.slice(-56)).toEqual(Array(56).fill(true));
 });
 
 it("is not misled by steps that become slower, nor by the first ones", () => {
   const growing = (run: number) => 10 + run;
-  expect(choose((reads, run) => growing(run) - (reads ? 0.2 : 0)).decision).toBe(true);
-  expect(choose((reads, run) => growing(run) + (reads ? 0.2 : 0)).decision).toBe(false);
-  expect(choose((reads, run) => (run < 12 === reads ? 9 : 2)).decision).toBe(true);
+  expect(choose((many, run) => growing(run) - (many ? 0.2 : 0)).decision).toBe(true);
+  expect(choose((many, run) => growing(run) + (many ? 0.2 : 0)).decision).toBe(false);
+  expect(choose((many, run) => (run < 12 === many ? 9 : 2)).decision).toBe(true);
 });
 
 it("times no plan whose weights caches may hold", () => {
-  const { decision, ways } = choose((reads) => (reads ? 2 : 3), { fewRowsBytes: 1e6 });
+  const { decision, ways } = choose((many) => (many ? 2 : 3), { fewRowsBytes: 1e6 });
   expect(decision).toBeUndefined();
   expect(ways).not.toContain(true);
 });
 
 it("leaves what was given", () => {
-  const { decision, ways } = choose((reads) => (reads ? 3 : 2), { given: true });
+  const { decision, ways } = choose((many) => (many ? 3 : 2), { given: true });
   expect(decision).toBe(true);
   expect(ways).not.toContain(false);
 });
 
 it("compares runs of the same plan only", () => {
   let time = 0;
-  const choice = new ReadAheadChoice(
+  const choice = new StreamsChoice(
     () => {},
     undefined,
     () => time,
@@ -71,12 +71,12 @@ it("compares runs of the same plan only", () => {
   expect(choice.decision).toBeUndefined();
 });
 
-it("counts what runs on other threads when it is done", async () => {
+it("counts what runs on other thmany when it is done", async () => {
   let time = 0;
-  let reads = false;
-  const choice = new ReadAheadChoice(
+  let many = false;
+  const choice = new StreamsChoice(
     (now) => {
-      reads = now;
+      many = now;
     },
     undefined,
     () => time,
@@ -85,7 +85,7 @@ it("counts what runs on other threads when it is done", async () => {
   for (let run = 0; run < 100; run++)
     await choice.run(plan, async () => {
       await Promise.resolve();
-      time += reads ? 1 : 2;
+      time += many ? 1 : 2;
     });
   expect(choice.decision).toBe(true);
 });

@@ -1,7 +1,8 @@
 /**
- * Whether products with few tokens read weights ahead (kernels/read-ahead.ts). It gives a half on a processor that does not
- * read far ahead by itself, and costs a little on others, so it is found out by timing: not when a device starts, when no
- * weights are there that no cache has, but on the first steps with them, which are done either way in turns.
+ * In how many streams products with few tokens read their weights (kernels/multiply-packed.ts). Many give a half on a
+ * processor that does not read far ahead by itself, and may cost a little on others, so it is found out by timing: not when a
+ * device starts, when no weights are there that no cache has, but on the first steps with them, which are done either way
+ * in turns.
  */
 
 /** Weights that no processor has in its second cache, so that a step reads most of them from memory. */
@@ -20,14 +21,14 @@ export interface TimedPlan {
   readonly fewRowsBytes: number;
 }
 
-/** Runs plans, the first ones with and without reading ahead; then in the way that was faster more often. */
-export class ReadAheadChoice {
-  readonly #set: (reads: boolean) => void;
+/** Runs plans, the first ones with few streams and with many; then in the way that was faster more often. */
+export class StreamsChoice {
+  readonly #set: (many: boolean) => void;
   readonly #now: () => number;
-  #reads = false;
+  #many = false;
   #rounds = -WARM_UP_ROUNDS;
   #wins = 0;
-  /** Of the round: its plan, how many of its steps are done, and how much longer those took that did not read ahead. */
+  /** Of the round: its plan, how many of its steps are done, and how much longer those took that had few streams. */
   #plan: TimedPlan | undefined;
   #steps = 0;
   #saved = 0;
@@ -36,7 +37,7 @@ export class ReadAheadChoice {
    * @param set puts it into effect for the plans that follow
    * @param given what was decided already, if anything
    */
-  constructor(set: (reads: boolean) => void, given?: boolean, now: () => number = () => performance.now()) {
+  constructor(set: (many: boolean) => void, given?: boolean, now: () => number = () => performance.now()) {
     this.#set = set;
     this.#now = now;
     if (given === undefined) return;
@@ -44,9 +45,9 @@ export class ReadAheadChoice {
     this.#change(given);
   }
 
-  /** Whether plans read ahead from now on; undefined as long as it is not known. */
+  /** Whether plans have many streams from now on; undefined as long as it is not known. */
   get decision(): boolean | undefined {
-    return this.#rounds === ROUNDS ? this.#reads : undefined;
+    return this.#rounds === ROUNDS ? this.#many : undefined;
   }
 
   /** Runs a plan, and times it where that is of use. */
@@ -60,9 +61,9 @@ export class ReadAheadChoice {
 
   #took(plan: TimedPlan, milliseconds: number): void {
     if (plan !== this.#plan) this.#begin(plan);
-    this.#saved += this.#reads ? -milliseconds : milliseconds;
+    this.#saved += this.#many ? -milliseconds : milliseconds;
     this.#steps++;
-    if (this.#steps === 1 || this.#steps === 3) this.#change(!this.#reads);
+    if (this.#steps === 1 || this.#steps === 3) this.#change(!this.#many);
     if (this.#steps < ROUND) return;
     this.#rounds++;
     if (this.#rounds > 0 && this.#saved > 0) this.#wins++;
@@ -76,8 +77,8 @@ export class ReadAheadChoice {
     this.#saved = 0;
   }
 
-  #change(reads: boolean): void {
-    this.#reads = reads;
-    this.#set(reads);
+  #change(many: boolean): void {
+    this.#many = many;
+    this.#set(many);
   }
 }
