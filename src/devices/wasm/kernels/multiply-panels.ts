@@ -8,7 +8,7 @@
 import { address, integer } from "./call";
 import { Q6_K, SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES } from "./codes";
 import { dotNarrow } from "./dots";
-import { BLOCK_QUANTS, groupBytes, hasOffsets, hasOnes, hasShortGroups, isWide } from "./formats";
+import { BLOCK_QUANTS, blockBytes, blocksPerHead, groupBytes, hasOffsets, hasOnes, hasShortGroups, headBytes, isK, isWide } from "./formats";
 import { multiplyWideTile, unpackWidePanel, WIDE_BLOCK_BYTES } from "./multiply-wide";
 import { multiplyAdd } from "./numbers";
 import { addTile, TILE } from "./panel-tile";
@@ -26,12 +26,11 @@ const SUMS_BYTES: usize = 32 * TILE_TOKENS;
 export function multiplyPanels(call: usize, count: i32, groupFirst: i32, groupLast: i32, thread: i32): void {
   const format = integer(call, 4);
   const columns = integer(call, 6);
-  const blocks = columns >> 5;
   const ones = v128.load32_splat(call + 4 * 14);
   const scratch = address(call, 15) + <usize>thread * address(call, 16);
   const wide = isWide(format) && integer(call, 13) != SUM_QUADS_OF_BYTES;
-  const blockBytes = wide ? WIDE_BLOCK_BYTES : panelBlockBytes(hasShortGroups(format), hasOffsets(format));
-  const panelBytes = <usize>blocks * blockBytes;
+  const panelBlock = wide ? WIDE_BLOCK_BYTES : panelBlockBytes(hasShortGroups(format), hasOffsets(format));
+  const panelBytes = <usize>(columns >> 5) * panelBlock;
   const panels = scratch + SUMS_BYTES;
   // As many groups as there is room for, in equal parts: of few groups the tokens' activations are read for little.
   const most = <i32>((address(call, 16) - SUMS_BYTES) / panelBytes);
@@ -41,12 +40,9 @@ export function multiplyPanels(call: usize, count: i32, groupFirst: i32, groupLa
   const panelCount = (groups + parts - 1) / parts;
   for (let first = groupFirst; first < groupLast; first += panelCount) {
     const end = min(groupLast, first + panelCount);
-    for (let group = first; group < end; group++) {
-      const w = address(call, 3) + <usize>group * groupBytes(format, columns);
-      const panel = panels + <usize>(group - first) * panelBytes;
-      if (wide) unpackWidePanel(format, w, blocks, panel, scratch, ones);
-      else unpackPanel(format, w, blocks, panel, ones);
-    }
+    const w = address(call, 3) + <usize>first * groupBytes(format, columns);
+    if (wide) unpackWide(format, w, columns, end - first, panels, panelBytes, scratch, ones);
+    else unpackGroups(format, w, columns, end - first, panels, panelBytes, ones);
     for (let token = 0; token < count; token += TILE_TOKENS) {
       const tokens = min(TILE_TOKENS, count - token);
       for (let group = first; group < end; group++) {
@@ -60,6 +56,53 @@ export function multiplyPanels(call: usize, count: i32, groupFirst: i32, groupLa
         }
       }
     }
+  }
+}
+
+/** Blocks of a group that are unpacked before the next group's: of K formats as many as have a head in common. */
+const STRIP_BLOCKS = 2;
+
+/** Unpacks groups into their panels, some columns of each in turn: so many streams are read faster (multiply-packed.ts). */
+function unpackGroups(
+  format: i32,
+  w: usize,
+  columns: i32,
+  count: i32,
+  panels: usize,
+  panelBytes: usize,
+  ones: v128,
+): void {
+  const blocks = columns >> 5;
+  const stripBlocks = isK(format) ? blocksPerHead(format) : STRIP_BLOCKS;
+  const stripBytes = headBytes(format) + <usize>stripBlocks * blockBytes(format);
+  const panelStrip = <usize>stripBlocks * panelBlockBytes(hasShortGroups(format), hasOffsets(format));
+  for (let block = 0; block < blocks; block += stripBlocks) {
+    let at = w;
+    let panel = panels;
+    for (let group = 0; group < count; group++) {
+      unpackPanel(format, at, min(stripBlocks, blocks - block), panel, ones);
+      at += groupBytes(format, columns);
+      panel += panelBytes;
+    }
+    w += stripBytes;
+    panels += panelStrip;
+  }
+}
+
+function unpackWide(
+  format: i32,
+  w: usize,
+  columns: i32,
+  count: i32,
+  panels: usize,
+  panelBytes: usize,
+  scratch: usize,
+  ones: v128,
+): void {
+  for (let group = 0; group < count; group++) {
+    unpackWidePanel(format, w, columns >> 5, panels, scratch, ones);
+    w += groupBytes(format, columns);
+    panels += panelBytes;
   }
 }
 
