@@ -12,15 +12,13 @@
 import { MANY_STREAMS, takeOwnPiece } from "./barrier";
 import { address, integer, pieceCount, shareFirst } from "./call";
 import { FEW_ROWS } from "./codes";
-import { groupBytes } from "./formats";
 import { multiplyPanels } from "./multiply-panels";
 import { multiplyRow } from "./multiply-row";
 
 /**
- * Groups that are multiplied side by side, so that a thread reads as many streams of weights. Two share what is read of the
- * token. More are faster on some processors (devices/wasm/streams.ts): they read ahead by themselves only within a page of 4 KiB,
- * and can look past a missing line by no more than a few hundred instructions. Of 4-bit weights that are less than twenty
- * lines; of one stream they are in a page or two, of twelve in as many (docs/log.md).
+ * Groups that are multiplied side by side, a block of each in turn: a thread reads as many streams of weights. Two share what
+ * is read of the token. Some processors read lines of several pages in turn a third faster than as many of one page
+ * (docs/log.md), and so are faster with more; which those are is found out by timing (devices/wasm/streams.ts).
  */
 const FEW_GROUPS: i32 = 2;
 const MANY_GROUPS: i32 = 12;
