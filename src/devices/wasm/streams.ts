@@ -1,5 +1,5 @@
 /**
- * In how many streams products with few tokens read their weights (kernels/multiply-packed.ts). Many give a half on a
+ * In how many streams products with few tokens read their weights (kernels/multiply-packed.ts). Many give a third on a
  * processor that does not read far ahead by itself, and may cost a little on others, so it is found out by timing: not when a
  * device starts, when no weights are there that no cache has, but on the first steps with them, which are done either way
  * in turns.
