@@ -22,7 +22,7 @@ const chosen = process.argv.slice(3) as TensorFormat[];
 const formats = chosen.length > 0 ? chosen : tensorFormats.filter((format) => format !== "I32");
 
 console.log(`${cpus()[0].model}, Node ${process.version}, ${threadCount} threads`);
-console.log("format   decode GB/s    of many       prefill GMAC/s   load MB/s");
+console.log("format    few streams   many streams, GB/s   prefill GMAC/s   load MB/s");
 for (const format of formats) {
   const results: number[][] = [];
   for (const manyStreams of [false, true]) {

@@ -71,7 +71,7 @@ it("compares runs of the same plan only", () => {
   expect(choice.decision).toBeUndefined();
 });
 
-it("counts what runs on other thmany when it is done", async () => {
+it("counts what runs on other threads when it is done", async () => {
   let time = 0;
   let many = false;
   const choice = new StreamsChoice(

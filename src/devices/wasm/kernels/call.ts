@@ -17,7 +17,7 @@ export function float(call: usize, index: usize): f32 {
   return load<f32>(call + 4 * index);
 }
 
-/** Items of a piece, about: fewer would not be worth taking one by one. */
+/** Items of a piece, about: as many groups of rows as are multiplied side by side (multiply-packed.ts). */
 const PIECE_ITEMS = 12;
 /** Pieces of a thread, at most. */
 const MOST_PIECES = 16;

@@ -127,7 +127,7 @@ function runCall(call: usize, control: usize, thread: i32, threadCount: i32): vo
     case NARROW:
       return narrow(call, thread, threadCount);
     case INTERLEAVE:
-      return interleave(call, control, thread);
+      return interleave(call, thread, threadCount);
     case PACKED_ATTENTION:
       return packedAttention(call, control, thread, threadCount);
     case PACKED_ATTENTION_GRAD:

@@ -1,12 +1,10 @@
 /**
  * Puts rows of weights from the file's order into the interleaved one (formats.ts), 8 rows at a time, losslessly. Rows
- * beyond the last are zeros. Threads take group after group, since while a file is read one of them is often without a
- * processor. Bound by the shuffling, at about an instruction a weight, and where memory is new by the system that gives it.
+ * beyond the last are zeros. Threads share the groups; bound by the shuffling, at about an instruction a weight.
  *
  * Words: source, stride, target, format, rows, columns, scratch, its bytes a thread (INTERLEAVE_SCRATCH).
  */
-import { takePiece } from "./barrier";
-import { address, integer } from "./call";
+import { address, integer, shareFirst } from "./call";
 import { F32, IQ4_NL, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0 } from "./codes";
 import { fileBlockBytes, fileGroupOffset, fileGroupScale, fileQuants, fileScaleAt } from "./file-blocks";
 import {
@@ -30,7 +28,7 @@ import {
   twosPlace,
 } from "./formats";
 
-export function interleave(call: usize, control: usize, thread: i32): void {
+export function interleave(call: usize, thread: i32, threadCount: i32): void {
   const source = address(call, 1);
   const stride = address(call, 2);
   const format = integer(call, 4);
@@ -38,7 +36,8 @@ export function interleave(call: usize, control: usize, thread: i32): void {
   const columns = integer(call, 6);
   const scratch = address(call, 7) + <usize>thread * address(call, 8);
   const groups = (rows + 7) >> 3;
-  for (let group = takePiece(control); group < groups; group = takePiece(control)) {
+  const last = shareFirst(groups, thread + 1, threadCount);
+  for (let group = shareFirst(groups, thread, threadCount); group < last; group++) {
     const from = source + <usize>(group << 3) * stride;
     const to = address(call, 3) + <usize>group * groupBytes(format, columns);
     const live = min(8, rows - (group << 3));

@@ -41,8 +41,7 @@ export function multiplyPanels(call: usize, count: i32, groupFirst: i32, groupLa
   for (let first = groupFirst; first < groupLast; first += panelCount) {
     const end = min(groupLast, first + panelCount);
     const w = address(call, 3) + <usize>first * groupBytes(format, columns);
-    if (wide) unpackWide(format, w, columns, end - first, panels, panelBytes, scratch, ones);
-    else unpackGroups(format, w, columns, end - first, panels, panelBytes, ones);
+    unpackGroups(format, wide, w, columns, end - first, panels, panelBlock, scratch, ones);
     for (let token = 0; token < count; token += TILE_TOKENS) {
       const tokens = min(TILE_TOKENS, count - token);
       for (let group = first; group < end; group++) {
@@ -65,44 +64,30 @@ const STRIP_BLOCKS = 2;
 /** Unpacks groups into their panels, some columns of each in turn: so many streams are read faster (multiply-packed.ts). */
 function unpackGroups(
   format: i32,
+  wide: bool,
   w: usize,
   columns: i32,
   count: i32,
   panels: usize,
-  panelBytes: usize,
+  panelBlock: usize,
+  scratch: usize,
   ones: v128,
 ): void {
   const blocks = columns >> 5;
   const stripBlocks = isK(format) ? blocksPerHead(format) : STRIP_BLOCKS;
   const stripBytes = headBytes(format) + <usize>stripBlocks * blockBytes(format);
-  const panelStrip = <usize>stripBlocks * panelBlockBytes(hasShortGroups(format), hasOffsets(format));
   for (let block = 0; block < blocks; block += stripBlocks) {
+    const some = min(stripBlocks, blocks - block);
     let at = w;
     let panel = panels;
     for (let group = 0; group < count; group++) {
-      unpackPanel(format, at, min(stripBlocks, blocks - block), panel, ones);
+      if (wide) unpackWidePanel(format, at, some, panel, scratch, ones);
+      else unpackPanel(format, at, some, panel, ones);
       at += groupBytes(format, columns);
-      panel += panelBytes;
+      panel += <usize>blocks * panelBlock;
     }
     w += stripBytes;
-    panels += panelStrip;
-  }
-}
-
-function unpackWide(
-  format: i32,
-  w: usize,
-  columns: i32,
-  count: i32,
-  panels: usize,
-  panelBytes: usize,
-  scratch: usize,
-  ones: v128,
-): void {
-  for (let group = 0; group < count; group++) {
-    unpackWidePanel(format, w, columns >> 5, panels, scratch, ones);
-    w += groupBytes(format, columns);
-    panels += panelBytes;
+    panels += <usize>stripBlocks * panelBlock;
   }
 }
 
