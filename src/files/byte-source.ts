@@ -10,12 +10,13 @@ export interface ByteSource {
   readonly name: string;
   readonly byteLength: number;
   /**
-   * Reads exactly `byteLength` bytes. The result is the caller's own copy, aligned to 8 bytes.
+   * Reads exactly `byteLength` bytes. The result is the caller's own copy, aligned to 8 bytes unless it lies in `into`.
    *
-   * @param into room that may be used for the result, so that reading much leaves no garbage
+   * @param into room that may be used for the result, so that reading much leaves no garbage; it may be shared memory, and
+   * nothing is written to it once the promise is settled
    * @throws {CriaError} code "bad-file" when the range passes the end.
    */
-  read(byteOffset: number, byteLength: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
+  read(byteOffset: number, byteLength: number, into?: Uint8Array): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
@@ -49,11 +50,7 @@ export function checkRange(name: string, sourceLength: number, byteOffset: numbe
  *
  * @throws {CriaError} code "no-memory"
  */
-export function allocateBytes(
-  name: string,
-  byteLength: number,
-  into?: Uint8Array<ArrayBuffer>,
-): Uint8Array<ArrayBuffer> {
+export function allocateBytes(name: string, byteLength: number, into?: Uint8Array): Uint8Array {
   if (into && into.length >= byteLength) return into.subarray(0, byteLength);
   try {
     return new Uint8Array(byteLength);

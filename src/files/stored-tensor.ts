@@ -18,7 +18,7 @@ export interface StoredTensor {
    */
   readonly shape?: readonly number[];
   /** Packed rows [rowFirst, rowFirst + rowCount), each `rowBytes(format, columns)` bytes; `into` may be used for them. */
-  readRows(rowFirst: number, rowCount: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
+  readRows(rowFirst: number, rowCount: number, into?: Uint8Array): Promise<Uint8Array>;
 }
 
 /**

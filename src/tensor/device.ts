@@ -15,7 +15,7 @@ export interface WeightPart {
   readonly rows: number;
   readonly columns: number;
   /** Packed rows [rowFirst, rowFirst + rowCount), each `rowBytes(format, columns)` bytes; `into` may be used for them. */
-  readRows(rowFirst: number, rowCount: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
+  readRows(rowFirst: number, rowCount: number, into?: Uint8Array): Promise<Uint8Array>;
 }
 
 /** A recorded list of lowered calls; valid on the device that recorded it until that is disposed. */

@@ -162,6 +162,7 @@ class WasmDevice implements Device {
   #scratch = { address: 0, byteLength: 0 };
   /** One weight at a time, since all are read into the same room. */
   #loading: Promise<void> = Promise.resolve();
+  #loadsUnderWay = 0;
   #room = new Uint8Array(0);
   readonly #smallWork: number;
   readonly #streams: StreamsChoice;
@@ -234,11 +235,12 @@ class WasmDevice implements Device {
   }
 
   loadWeight(parts: readonly WeightPart[]): Promise<Tensor> {
+    this.#loadsUnderWay++;
     const loading = this.#loading.then(() => this.#loadWeight(parts));
-    this.#loading = loading.then(
-      () => {},
-      () => {},
-    );
+    const done = (): void => {
+      this.#loadsUnderWay--;
+    };
+    this.#loading = loading.then(done, done);
     return loading;
   }
 
@@ -258,6 +260,7 @@ class WasmDevice implements Device {
       free: (memory) => this.free(memory),
       put: (address, bytes) => this.#space.put(address, bytes),
       addressOf: (memory) => this.#own(memory).address,
+      bytesOf: (memory) => this.#space.view(this.#own(memory).address, memory.byteLength),
       run: async (calls) => {
         this.#runOnce(calls, false);
         await this.#queue.idle();
@@ -306,7 +309,9 @@ class WasmDevice implements Device {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#live.clear();
-    const ended = this.#threads.dispose().then((gone) => gone && this.#space.dispose());
+    // A file that is still being read may be written to the memory, which then nobody else may use.
+    const unused = this.#loadsUnderWay === 0;
+    const ended = this.#threads.dispose().then((gone) => gone && unused && this.#space.dispose());
     endings = Promise.all([endings, ended]);
   }
 

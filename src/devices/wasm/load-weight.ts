@@ -2,7 +2,8 @@
  * Loads weights into the interleaved order (kernels/formats.ts), a few megabytes at a time: beside the weights there is
  * never more than one piece in the file's order.
  *
- * Flow: WeightPart.readRows (file order) → staging memory → INTERLEAVE on all threads → the weights' memory.
+ * Flow: WeightPart.readRows (file order) → staging memory → INTERLEAVE on all threads → the weights' memory. A file of
+ * Node's is read into the staging memory itself; other sources, and devices in a worker, need a copy.
  */
 import { CriaError } from "../../shared/errors.ts";
 import type { WeightPart } from "../../tensor/device.ts";
@@ -25,8 +26,10 @@ export interface LoadTarget {
   /** Writes at once, also while calls run that do not use the place. */
   put(address: number, bytes: Uint8Array): void;
   addressOf(memory: Memory): number;
+  /** The memory's own bytes, if this thread sees them and they stay where they are. */
+  bytesOf(memory: Memory): Uint8Array | undefined;
   /** Room of this program's for as much, the same each time: weights are loaded one after the other. */
-  room(byteLength: number): Uint8Array<ArrayBuffer>;
+  room(byteLength: number): Uint8Array;
   run(calls: readonly Call[]): Promise<void>;
 }
 
@@ -47,29 +50,33 @@ export async function loadInterleaved(parts: readonly WeightPart[], target: Load
   const memory = target.allocate(interleavedBytes(place.kernels, format, rows, columns));
   // One piece is read while the other is put in order.
   const staging = target.stage(2 * pieceRows * stride);
-  const room = target.room(pieceRows * stride);
+  const staged = target.bytesOf(staging);
   const scratch = place.scratch(interleaveScratch(place.threadCount));
   let running = Promise.resolve();
   try {
-    let source = target.addressOf(staging);
-    const sources = [source, source + pieceRows * stride];
+    /** Where the piece begins in the staging memory: its first half or its second. */
+    let half = 0;
     let rowFirst = 0;
     let rowCount = 0;
     for (const part of parts) {
       for (let row = 0; row < part.rows; ) {
         const count = Math.min(pieceRows - rowCount, part.rows - row);
-        target.put(source + rowCount * stride, await part.readRows(row, count, room));
+        const at = half + rowCount * stride;
+        const into = staged?.subarray(at, at + count * stride) ?? target.room(pieceRows * stride);
+        const bytes = await part.readRows(row, count, into);
+        if (bytes.buffer !== staged?.buffer) target.put(target.addressOf(staging) + at, bytes);
         row += count;
         rowCount += count;
         if (rowCount < pieceRows && rowFirst + rowCount < rows) continue;
+        const from = target.addressOf(staging) + half;
         const to = target.addressOf(memory) + interleavedBytes(place.kernels, format, rowFirst, columns);
         await running;
         running = target.run([
-          interleaveCall(source, to, { rows: rowCount, columns, stride, format }, scratch),
+          interleaveCall(from, to, { rows: rowCount, columns, stride, format }, scratch),
         ]);
         // A failure is met at the next await, which may come after it.
         running.catch(() => {});
-        source = sources[sources.indexOf(source) ^ 1];
+        half = half === 0 ? pieceRows * stride : 0;
         rowFirst += rowCount;
         rowCount = 0;
       }

@@ -16,6 +16,8 @@ export interface Space {
   /** Zeroes [start, end). */
   clear(start: number, end: number): void;
   put(address: number, bytes: Uint8Array): void;
+  /** The bytes themselves, if this thread sees them and growing leaves them where they are. */
+  view(address: number, byteLength: number): Uint8Array | undefined;
   /** A copy, for which `into` may be used. */
   take(address: number, byteLength: number, into?: Uint8Array): Uint8Array | Promise<Uint8Array>;
   /** Gives the memory to the next space. No thread may use it any more. */
@@ -76,6 +78,10 @@ export class MemorySpace implements Space {
 
   put(address: number, bytes: Uint8Array): void {
     this.bytes.set(bytes, address);
+  }
+
+  view(address: number, byteLength: number): Uint8Array | undefined {
+    return this.#shared ? this.bytes.subarray(address, address + byteLength) : undefined;
   }
 
   take(address: number, byteLength: number, into?: Uint8Array): Uint8Array {

@@ -59,6 +59,8 @@ export class WorkerSpace implements Space {
     this.#post({ kind: "put", address, bytes });
   }
 
+  view(): undefined {}
+
   async take(address: number, byteLength: number): Promise<Uint8Array> {
     const { bytes = new Uint8Array() } = await this.#ask((number) => ({
       ...{ kind: "take", number, address, byteLength },

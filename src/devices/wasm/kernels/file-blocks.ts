@@ -81,10 +81,20 @@ function nibbleHalves(at: usize, out: usize): void {
   v128.store(out, i8x16.shr_u(bytes, 4), 16);
 }
 
+/** Bit c to bit 4 of byte c. */
+@inline
 function addFifthBits(bits: u32, out: usize): void {
-  for (let c: usize = 0; c < 32; c++) {
-    store<u8>(out + c, load<u8>(out + c) | (((bits >> <u32>c) & 1) << 4));
-  }
+  const all = i32x4.splat(bits);
+  addFifthBitsOf(v128.shuffle<i8>(all, all, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1), out);
+  addFifthBitsOf(v128.shuffle<i8>(all, all, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3), out + 16);
+}
+
+/** The same for 16 bytes, each of which has all the 8 bits that its own is among. */
+@inline
+function addFifthBitsOf(bits: v128, out: usize): void {
+  const place = i8x16(1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128);
+  const fifth = v128.and(i8x16.eq(v128.and(bits, place), place), i8x16.splat(16));
+  v128.store(out, v128.or(v128.load(out), fifth));
 }
 
 /** 32 bytes: the bits at `shift`, `mask` wide, moved to `place`; put beside what is at `out` or over it. */

@@ -41,15 +41,32 @@ export function interleave(call: usize, thread: i32, threadCount: i32): void {
     const from = source + <usize>(group << 3) * stride;
     const to = address(call, 3) + <usize>group * groupBytes(format, columns);
     const live = min(8, rows - (group << 3));
-    if (isFloats(format)) interleaveFloats(format, from, stride, live, columns, to);
+    if (isFloats(format)) interleaveFloats(format, from, stride, live, columns, to, scratch);
     else interleavePacked(format, from, stride, live, columns >> 5, to, scratch);
   }
 }
 
-function interleaveFloats(format: i32, from: usize, stride: usize, rows: i32, columns: i32, to: usize): void {
+function interleaveFloats(
+  format: i32,
+  from: usize,
+  stride: usize,
+  rows: i32,
+  columns: i32,
+  to: usize,
+  scratch: usize,
+): void {
+  let columnFirst = 0;
+  if (rows == 8) {
+    if (format == F32)
+      for (; columnFirst + 4 <= columns; columnFirst += 4)
+        transposeSingles(from + ((<usize>columnFirst) << 2), stride, to + ((<usize>columnFirst) << 5));
+    else
+      for (; columnFirst + 8 <= columns; columnFirst += 8)
+        transposeHalves(from + ((<usize>columnFirst) << 1), stride, to + ((<usize>columnFirst) << 4), scratch);
+  }
   for (let row = 0; row < 8; row++) {
     const source = from + <usize>row * stride;
-    for (let column = 0; column < columns; column++) {
+    for (let column = columnFirst; column < columns; column++) {
       if (format == F32) {
         const value = row < rows ? load<u32>(source + ((<usize>column) << 2)) : 0;
         store<u32>(to + ((<usize>((column << 3) + row)) << 2), value);
@@ -58,6 +75,25 @@ function interleaveFloats(format: i32, from: usize, stride: usize, rows: i32, co
         store<u16>(to + ((<usize>((column << 3) + row)) << 1), value);
       }
     }
+  }
+}
+
+/** [8 rows][4 columns] of 32 bits to [4 columns][8 rows]. */
+@inline
+function transposeSingles(from: usize, stride: usize, to: usize): void {
+  transposeRows(from, stride, to);
+  transposeRows(from + 4 * stride, stride, to + 16);
+}
+
+/** [8 rows][8 columns] of 16 bits to [8 columns][8 rows]: first pairs of columns, then the two of each pair. */
+@inline
+function transposeHalves(from: usize, stride: usize, to: usize, scratch: usize): void {
+  transposeSingles(from, stride, scratch);
+  for (let pair: usize = 0; pair < 128; pair += 32) {
+    const lower = v128.load(scratch + pair);
+    const upper = v128.load(scratch + pair + 16);
+    v128.store(to + pair, v128.shuffle<i16>(lower, upper, 0, 2, 4, 6, 8, 10, 12, 14));
+    v128.store(to + pair, v128.shuffle<i16>(lower, upper, 1, 3, 5, 7, 9, 11, 13, 15), 16);
   }
 }
 
@@ -125,9 +161,10 @@ function interleaveOf(
     }
     for (let row = 0; row < rows; row++)
       fileQuants(format, at + <usize>row * stride, part, scratch + ((<usize>row) << 5));
-    const steps = scratch + BLOCK_QUANTS;
+    const target = to + quantsAt(format);
+    const steps = format == Q8_0 ? target : scratch + BLOCK_QUANTS;
     transpose(scratch, steps);
-    packSteps(format, steps, to + quantsAt(format));
+    if (format != Q8_0) packSteps(format, steps, target);
     to += blockBytes(format);
   }
 }
@@ -156,19 +193,17 @@ function putGroupScales(format: i32, at: usize, stride: usize, rows: i32, part: 
 
 /** [8 rows][32 columns] to [8 steps][8 rows][4 columns]. */
 function transpose(bytes: usize, steps: usize): void {
-  transposeRows(bytes, steps);
-  transposeRows(bytes + 16, steps + 128);
-  transposeRows(bytes + 128, steps + 16);
-  transposeRows(bytes + 144, steps + 144);
+  transposeSingles(bytes, 32, steps);
+  transposeSingles(bytes + 16, 32, steps + 128);
 }
 
-/** Four rows of 16 columns to four steps. */
+/** Four rows of 16 bytes to four vectors of a lane of each row, 32 bytes apart. */
 @inline
-function transposeRows(bytes: usize, steps: usize): void {
+function transposeRows(bytes: usize, stride: usize, steps: usize): void {
   const a = v128.load(bytes);
-  const b = v128.load(bytes, 32);
-  const c = v128.load(bytes, 64);
-  const d = v128.load(bytes, 96);
+  const b = v128.load(bytes + stride);
+  const c = v128.load(bytes + 2 * stride);
+  const d = v128.load(bytes + 3 * stride);
   const ab = v128.shuffle<i32>(a, b, 0, 4, 1, 5);
   const cd = v128.shuffle<i32>(c, d, 0, 4, 1, 5);
   v128.store(steps, v128.shuffle<i64>(ab, cd, 0, 2));
@@ -182,33 +217,29 @@ function transposeRows(bytes: usize, steps: usize): void {
 /** Takes the steps' quants apart into nibbles, twos and ones. */
 @inline
 function packSteps(format: i32, steps: usize, to: usize): void {
-  if (format == Q8_0) {
-    memory.copy(to, steps, BLOCK_QUANTS);
-    return;
-  }
-  memory.fill(to, 0, blockBytes(format) - quantsAt(format));
-  for (let k = 0; k < 8; k++) {
-    const lower = v128.load(steps + 32 * <usize>k);
-    const upper = v128.load(steps + 32 * <usize>k + 16);
-    if (hasNibbles(format)) {
-      const nibbles = v128.and(lower, i8x16.splat(15));
-      v128.store(to + 16 * <usize>k, v128.or(nibbles, i8x16.shl(upper, 4)));
+  if (hasNibbles(format))
+    for (let k: usize = 0; k < 8; k++) v128.store(to + 16 * k, bitsOf(steps + 32 * k, 0, 15, 0, 4));
+  if (hasTwos(format))
+    for (let k: usize = 0; k < 8; k += 2) {
+      const first = bitsOf(steps + 32 * k, twosPlace(format), 3, 0, 2);
+      const second = bitsOf(steps + 32 * k + 32, twosPlace(format), 3, 4, 6);
+      v128.store(to + twosAt(format) + 8 * k, v128.or(first, second));
     }
-    if (hasTwos(format)) {
-      const at = to + twosAt(format) + 16 * <usize>(k >> 1);
-      addBits(at, lower, twosPlace(format), 3, 4 * (k & 1));
-      addBits(at, upper, twosPlace(format), 3, 4 * (k & 1) + 2);
+  if (hasOnes(format))
+    for (let k: usize = 0; k < 8; k += 4) {
+      let ones = bitsOf(steps + 32 * k, onesPlace(format), 1, 0, 1);
+      ones = v128.or(ones, bitsOf(steps + 32 * k + 32, onesPlace(format), 1, 2, 3));
+      ones = v128.or(ones, bitsOf(steps + 32 * k + 64, onesPlace(format), 1, 4, 5));
+      ones = v128.or(ones, bitsOf(steps + 32 * k + 96, onesPlace(format), 1, 6, 7));
+      v128.store(to + onesAt(format) + 4 * k, ones);
     }
-    if (hasOnes(format)) {
-      const at = to + onesAt(format) + 16 * <usize>(k >> 2);
-      addBits(at, lower, onesPlace(format), 1, 2 * (k & 3));
-      addBits(at, upper, onesPlace(format), 1, 2 * (k & 3) + 1);
-    }
-  }
 }
 
-/** Moves bits of every byte from one place to another. */
-function addBits(at: usize, bytes: v128, from: i32, mask: i32, to: i32): void {
-  const bits = i8x16.shl(v128.and(i8x16.shr_u(bytes, from), i8x16.splat(<i8>mask)), to);
-  v128.store(at, v128.or(v128.load(at), bits));
+/** Bits of a step's bytes, moved from one place to others: rows 0-3 and rows 4-7. */
+@inline
+function bitsOf(step: usize, from: i32, mask: i32, toLower: i32, toUpper: i32): v128 {
+  const bits = i8x16.splat(<i8>mask);
+  const lower = v128.and(i16x8.shr_u(v128.load(step), from), bits);
+  const upper = v128.and(i16x8.shr_u(v128.load(step, 16), from), bits);
+  return v128.or(i16x8.shl(lower, toLower), i16x8.shl(upper, toUpper));
 }
