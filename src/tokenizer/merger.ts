@@ -32,7 +32,11 @@ export class PairTable {
     if (this.count * 2 > this.mask) this.grow();
     const at = this.probe(left, right);
     if (this.slots[at] !== -1) return;
-    this.slots.set([left, right, rank, merged], at);
+    const { slots } = this;
+    slots[at] = left;
+    slots[at + 1] = right;
+    slots[at + 2] = rank;
+    slots[at + 3] = merged;
     this.count++;
   }
 

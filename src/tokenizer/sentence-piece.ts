@@ -279,5 +279,11 @@ function characterSymbol(text: string, symbolOfCharacter: ReadonlyMap<number, nu
 
 /** The code points of a piece, with the space mark as a space. */
 function codePointsOf(piece: string): number[] {
-  return Array.from(piece, (character) => (character === spaceMark ? spaceCode : character.codePointAt(0)!));
+  const codes: number[] = [];
+  for (let at = 0; at < piece.length; at++) {
+    const code = piece.codePointAt(at)!;
+    codes.push(code === spaceMarkCode ? spaceCode : code);
+    if (code > 0xffff) at++;
+  }
+  return codes;
 }

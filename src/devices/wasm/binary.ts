@@ -5,23 +5,7 @@
 import { CriaError } from "../../shared/errors.ts";
 import { SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES } from "./kernels/codes.ts";
 import { relaxedSimd, simd } from "./kernels.generated.ts";
-
-/** What a module exports (kernels/index.ts). Addresses are bytes of the shared memory. */
-export interface Kernels {
-  /** Runs a thread's share of a plan. */
-  walk(control: number, plan: number, thread: number, threadCount: number): void;
-  /** Starts a plan on the threads that follow; 0 ends them. */
-  release(control: number, plan: number): void;
-  /** Walks plans as they are started, until told to end. */
-  follow(control: number, thread: number, threadCount: number): void;
-  /** 1 if the word at an address became another than `value` within so many looks, else 0. */
-  look(at: number, value: number, looks: number): number;
-  /** Bytes of 8 interleaved rows. */
-  groupBytes(format: number, columns: number): number;
-  biasOf(format: number): number;
-  probeQuads(x: number, q: number): number;
-  probePairs(x: number, q: number): number;
-}
+import { instantiate, type Kernels } from "./module.ts";
 
 /** A module that computes rightly here, and the ways of summing (codes.ts) that it can be asked for. */
 export interface Binary {
@@ -46,13 +30,6 @@ export async function chooseBinary(withRelaxedSimd: boolean, shared: boolean): P
   );
 }
 
-/**
- * The one memory of a device. Threads need a shared one, which pages get only when they are isolated from other origins.
- */
-export function createMemory(shared: boolean): WebAssembly.Memory {
-  return new WebAssembly.Memory({ initial: 1, maximum: 65536, shared });
-}
-
 /** `env`, `memory`, and that a memory is imported; the byte after it says that it has a maximum (1) and is shared (2). */
 const MEMORY_IMPORT: readonly number[] = [3, ...ascii("env"), 6, ...ascii("memory"), 2];
 const WITH_MAXIMUM = 1;
@@ -72,14 +49,9 @@ function withoutSharing(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>
   throw new Error("the module imports no memory");
 }
 
-/** Runs the module's own code in a memory, which its threads share. */
-export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
-  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels;
-}
-
 async function probe(name: Binary["name"], base64: string, shared: boolean): Promise<Binary | undefined> {
   try {
-    const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+    const bytes = bytesOf(base64);
     const module = await WebAssembly.compile(shared ? bytes : withoutSharing(bytes));
     // A memory of one page, not of all addresses: a device in several memories makes this choice for each of them.
     const kernels = instantiate(module, new WebAssembly.Memory({ initial: 1, maximum: 1, shared }));
@@ -89,6 +61,13 @@ async function probe(name: Binary["name"], base64: string, shared: boolean): Pro
     // Not accepted by this engine: the next binary needs less of it.
     return undefined;
   }
+}
+
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  const characters = atob(base64);
+  const bytes = new Uint8Array(characters.length);
+  for (let at = 0; at < bytes.length; at++) bytes[at] = characters.charCodeAt(at);
+  return bytes;
 }
 
 function exactModes(name: Binary["name"], kernels: Kernels): number[] {

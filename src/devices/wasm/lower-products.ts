@@ -8,8 +8,8 @@ import type { MatmulArgs } from "../../ops/matmul.ts";
 import { isPacked, type TensorFormat } from "../../tensor/format.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { groupLength, hasOffsets } from "../../tensor/unpack.ts";
-import type { Kernels } from "./binary.ts";
 import * as codes from "./kernels/codes.ts";
+import type { Kernels } from "./module.ts";
 import {
   type Call,
   call,

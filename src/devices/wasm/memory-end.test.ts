@@ -1,9 +1,10 @@
 /** Weights that end where the memory does: products read nothing behind them, and no address overflows. */
 import { expect, it } from "vitest";
-import { chooseBinary, createMemory, instantiate } from "./binary.ts";
+import { chooseBinary } from "./binary.ts";
 import { controlBytes, handshakeWords, MANY_STREAMS } from "./handshake.ts";
 import * as codes from "./kernels/codes.ts";
 import { planBytes, writePlan } from "./lower.ts";
+import { createMemory, instantiate } from "./module.ts";
 import { HALF_CONSTANTS, ONES } from "./words.ts";
 
 const PAGE = 65536;

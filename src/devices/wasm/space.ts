@@ -4,7 +4,7 @@
  * Flow: heap.ts (which addresses) and device.ts (which bytes) → Space.
  */
 import { CriaError } from "../../shared/errors.ts";
-import { createMemory } from "./binary.ts";
+import { createMemory } from "./module.ts";
 
 export const PAGE = 65536;
 

@@ -2,7 +2,7 @@
  * What a worker of the CPU device does. The first message says which kind it is: one of several that share a memory, or
  * the one that owns it (worker-space.ts).
  */
-import { instantiate } from "./binary.ts";
+
 import {
   ASLEEP,
   DONE,
@@ -15,6 +15,7 @@ import {
   type ThreadStart,
   WAITING,
 } from "./handshake.ts";
+import { instantiate } from "./module.ts";
 import { createOwner, type OwnerStart } from "./worker-space.ts";
 
 /** How long the first worker looks before it waits for a message: the caller takes about as long to choose a token. */

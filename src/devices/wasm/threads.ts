@@ -6,7 +6,6 @@
  * Without such a platform a plan runs at once, on the caller's thread.
  */
 import { CriaError } from "../../shared/errors.ts";
-import type { Kernels } from "./binary.ts";
 import {
   ASLEEP,
   DONE,
@@ -19,6 +18,7 @@ import {
   type ThreadStart,
   WAITING,
 } from "./handshake.ts";
+import type { Kernels } from "./module.ts";
 
 /** A worker as the device sees it. */
 export interface Thread {

@@ -5,10 +5,11 @@
  *   it is three the 16-bit one does. Both are exact, so the choice changes no result.
  * - how often a thread can look at a word while it waits for the others.
  */
-import type { Kernels } from "./binary.ts";
+
 import type { Heap } from "./heap.ts";
 import * as codes from "./kernels/codes.ts";
 import { writePlan } from "./lower.ts";
+import type { Kernels } from "./module.ts";
 import type { MemorySpace } from "./space.ts";
 import { HALF_CONSTANTS, ONES } from "./words.ts";
 

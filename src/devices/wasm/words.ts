@@ -6,8 +6,8 @@
 import { CriaError } from "../../shared/errors.ts";
 import type { TensorFormat } from "../../tensor/format.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
-import type { Kernels } from "./binary.ts";
 import * as codes from "./kernels/codes.ts";
+import type { Kernels } from "./module.ts";
 
 /** A call of a kernel: its number and arguments, at most CALL_BYTES. */
 export type Call = Int32Array;

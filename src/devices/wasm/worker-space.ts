@@ -5,7 +5,7 @@
  * Flow: device.ts → WorkerSpace → messages → createOwner, in the worker.
  */
 import { CriaError } from "../../shared/errors.ts";
-import { createMemory, instantiate } from "./binary.ts";
+import { createMemory, instantiate } from "./module.ts";
 import { PAGE, type Space } from "./space.ts";
 import type { StartThread, Thread, Threads } from "./threads.ts";
 
