@@ -18,6 +18,7 @@ import type { LlamaWeights } from "../model/load.ts";
 import { type LoadedAdapter, loadAdapter } from "../model/load-adapter.ts";
 import { CriaError, throwIfAborted } from "../shared/errors.ts";
 import { nextTurn } from "../shared/next-turn.ts";
+import { sharedLength } from "../shared/shared-length.ts";
 import { Arena } from "../tensor/arena.ts";
 import { banksOf, type Device, type Plan } from "../tensor/device.ts";
 import { Step, type StepRow } from "../tensor/step.ts";
@@ -165,6 +166,8 @@ export class Engine {
     const ids: number[] = [];
     // Under which adapters the ids were processed.
     let { variant } = this.#adapters;
+    // A slot that is given back twice would serve two sequences.
+    let disposed = false;
     const active = (): string => this.#adapters.variant;
     const truncate = (length: number): void => {
       ids.length = Math.min(ids.length, length);
@@ -216,6 +219,8 @@ export class Engine {
         this.#cache.publish(slot, ids, 0);
       },
       dispose: () => {
+        if (disposed) return;
+        disposed = true;
         truncate(0);
         this.#freeSequences.push(slot);
       },
@@ -229,21 +234,24 @@ export class Engine {
   async useAdapters(adapters: readonly LoadedAdapter[]): Promise<void> {
     while (this.#jobs.length > 0) await nextTurn();
     this.#assertUsable();
-    const variant = adapters.map(({ name, scale }) => `${name}*${scale}`).join("+");
+    const variant = adapters
+      .map(({ name, fingerprint, scale }) => `${name}#${fingerprint}*${scale}`)
+      .join("+");
+    const rows = this.#device.prefillRows;
+    const rank = Math.max(0, ...adapters.map((adapter) => adapter.rank));
+    const arenas: Arena[] = [];
+    try {
+      // What can fail comes first: until then the adapters before stay in use.
+      if (rank > 0)
+        for (const bank of banksOf(this.#device)) arenas.push(new Arena(bank, Arena.bytesOf(rows, rank)));
+    } catch (error) {
+      for (const arena of arenas) arena.dispose();
+      throw error;
+    }
     this.#cache.useVariant(variant);
     this.#dropAdapterPlans();
-    if (adapters.length === 0) {
-      this.#adapters = { variant, list: [], low: [] };
-      return;
-    }
-    const rows = this.#device.prefillRows;
-    const rank = Math.max(...adapters.map((adapter) => adapter.rank));
-    const low = banksOf(this.#device).map((bank) => {
-      const arena = new Arena(bank, Arena.bytesOf(rows, rank));
-      this.#arenas.push(arena);
-      return arena.allocate(rows, rank);
-    });
-    this.#adapters = { variant, list: adapters, low };
+    this.#arenas.push(...arenas);
+    this.#adapters = { variant, list: adapters, low: arenas.map((arena) => arena.allocate(rows, rank)) };
   }
 
   /** The base's plans stay. Others hold on to addresses, which are wrong once an adapter is loaded anew. */
@@ -348,19 +356,20 @@ export class Engine {
       }),
     );
     const wantsHidden = shares.some(({ job }) => job.options.onHidden !== undefined);
-    const rooms = shares.flatMap(({ job, count }) => {
-      if (job.outputs === "all") return new Array<undefined>(count).fill(undefined);
-      return job.outputs === "last" && job.done + count === job.ids.length ? [job.options.logitsRoom] : [];
+    const rooms = shares.flatMap((share) => {
+      const { outputs, options } = share.job;
+      const room = outputs === "last" ? options.logitsRoom : undefined;
+      return new Array<Float32Array | undefined>(outputsOf(share)).fill(room);
     });
     const { logits, hidden } = await this.#run(rows, rooms, wantsHidden);
     this.#counts.steps++;
     let at = 0;
-    for (const { job, count } of shares) {
+    for (const share of shares) {
+      const { job, count } = share;
+      const wanted = outputsOf(share);
       const before = job.known.length;
       job.known.push(...job.ids.slice(job.done, job.done + count));
       this.#cache.publish(job.slot, job.known, before);
-      const wanted =
-        job.outputs === "all" ? count : job.outputs === "last" && job.done + count === job.ids.length ? 1 : 0;
       const first = job.done + count - wanted;
       job.done += count;
       try {
@@ -413,7 +422,8 @@ export class Engine {
     count: number,
   ): Promise<Float32Array[]> {
     const { memory, byteOffset, stride, columns } = buffer;
-    if (!rooms.every((room) => room?.length === columns)) return this.#read(buffer, count);
+    // A step without outputs is waited for too: otherwise all of a prompt would be queued at once, and no abort be seen.
+    if (count === 0 || !rooms.every((room) => room?.length === columns)) return this.#read(buffer, count);
     const rows: Float32Array[] = [];
     for (const [index, room = new Float32Array(columns)] of rooms.entries()) {
       const into = new Uint8Array(room.buffer, room.byteOffset, room.byteLength);
@@ -466,19 +476,19 @@ function capacityFor(rows: number, most: number): number {
   return Math.min(capacity, most);
 }
 
+/** Tokens of a share that want logits. */
+function outputsOf({ job, count }: Share<Append>): number {
+  if (job.outputs === "all") return count;
+  return job.outputs === "last" && job.done + count === job.ids.length ? 1 : 0;
+}
+
 /** The shares whose logits have room in one step; the others wait for the next. */
 function withinOutputs(shares: readonly Share<Append>[], capacity: number): Share<Append>[] {
   let room = capacity;
-  return shares.filter(({ job, count }) => {
-    const wanted = job.outputs === "all" ? count : job.outputs === "last" ? 1 : 0;
+  return shares.filter((share) => {
+    const wanted = outputsOf(share);
     if (wanted > room) return false;
     room -= wanted;
     return true;
   });
-}
-
-function sharedLength(a: readonly number[], b: readonly number[]): number {
-  let length = 0;
-  while (length < a.length && length < b.length && a[length] === b[length]) length++;
-  return length;
 }

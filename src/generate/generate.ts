@@ -37,7 +37,10 @@ export interface GenerateOptions extends SamplingOptions {
   readonly onPromptProgress?: (done: number, total: number) => void;
 }
 
-/** A token of the answer. Its text may be empty while a character or a possible stop string is incomplete. */
+/**
+ * A token of the answer. Its text may be empty while a character or a possible stop string is incomplete. Text that was
+ * held back to the end comes with the last token's id again, and without a log-probability.
+ */
 export interface GeneratedToken {
   readonly id: number;
   readonly text: string;

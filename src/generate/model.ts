@@ -8,6 +8,7 @@ import type { AdapterContents } from "../model/adapter.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { LoadedAdapter } from "../model/load-adapter.ts";
 import { CriaError, throwIfAborted } from "../shared/errors.ts";
+import { sharedLength } from "../shared/shared-length.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { ChatFormat } from "./chat-format/chat-format.ts";
 import { fitMessages } from "./chat-format/fit.ts";
@@ -40,6 +41,13 @@ export interface ModelStatistics extends EngineStatistics {
   readonly waiting: number;
 }
 
+/** An adapter by its name, and a factor for its effect. */
+interface AdapterChoice {
+  readonly name: string;
+  /** Default 1. */
+  readonly scale?: number;
+}
+
 export interface ModelParts {
   readonly name: string;
   readonly engine: Engine;
@@ -65,6 +73,8 @@ export class Model {
   readonly #adapters = new Map<string, AdapterContents>();
   readonly #active: LoadedAdapter[] = [];
   readonly #waiting: ((sequence: Sequence) => void)[] = [];
+  /** The last change of adapters. */
+  #changing: Promise<void> = Promise.resolve();
   #format: ChatFormat | undefined;
   #hash: Promise<string> | undefined;
 
@@ -126,7 +136,11 @@ export class Model {
 
   /** SHA-256 of the model's files, in hexadecimal. */
   hash(): Promise<string> {
-    this.#hash ??= this.#parts.hash();
+    this.#hash ??= this.#parts.hash().catch((error: unknown) => {
+      // The next to ask may have more luck.
+      this.#hash = undefined;
+      throw error;
+    });
     return this.#hash;
   }
 
@@ -178,13 +192,20 @@ export class Model {
    *
    * @throws {CriaError} "not-found" for a name that is not loaded
    */
-  async useAdapters(list: readonly { readonly name: string; readonly scale?: number }[]): Promise<void> {
+  useAdapters(list: readonly AdapterChoice[]): Promise<void> {
+    // One change at a time: two that hold some of the sequences each would wait for each other for ever.
+    const change = this.#changing.then(() => this.#changeAdapters(list));
+    this.#changing = change.catch(() => {});
+    return change;
+  }
+
+  async #changeAdapters(list: readonly AdapterChoice[]): Promise<void> {
+    const { engine } = this.#parts;
     const held: Sequence[] = [];
+    const loaded: LoadedAdapter[] = [];
     try {
       // All sequences: then nobody is in the midst of an answer.
-      while (held.length < this.#parts.engine.sequenceCapacity) held.push(await this.#acquire([], undefined));
-      const { engine } = this.#parts;
-      const loaded: LoadedAdapter[] = [];
+      while (held.length < engine.sequenceCapacity) held.push(await this.#acquire([], undefined));
       for (const { name, scale = 1 } of list) {
         const contents = this.#adapters.get(name);
         if (!contents)
@@ -195,8 +216,10 @@ export class Model {
         loaded.push(await engine.loadAdapter(contents, scale));
       }
       await engine.useAdapters(loaded);
-      for (const adapter of this.#active.splice(0)) adapter.dispose();
-      this.#active.push(...loaded);
+      for (const adapter of this.#active.splice(0, this.#active.length, ...loaded)) adapter.dispose();
+    } catch (error) {
+      for (const adapter of loaded) adapter.dispose();
+      throw error;
     } finally {
       for (const sequence of held) this.#release(sequence);
     }
@@ -345,10 +368,4 @@ export class Model {
     if (next) next(sequence);
     else this.#idle.push(sequence);
   }
-}
-
-function sharedLength(a: readonly number[], b: readonly number[]): number {
-  let length = 0;
-  while (length < a.length && length < b.length && a[length] === b[length]) length++;
-  return length;
 }

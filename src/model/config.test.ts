@@ -111,20 +111,23 @@ describe("readConfig", () => {
     expect(config).toMatchObject({ slidingWindow: 4096, ropeBase: 1_000_000, ropeScaling: { type: "none" } });
   });
 
+  const ggufKeys: readonly (readonly [string, string | number])[] = [
+    ["general.architecture", "llama"],
+    ["llama.vocab_size", 100],
+    ["llama.context_length", 128],
+    ["llama.embedding_length", 64],
+    ["llama.block_count", 2],
+    ["llama.feed_forward_length", 96],
+    ["llama.attention.head_count", 4],
+    ["llama.attention.layer_norm_rms_epsilon", 1e-5],
+    ["llama.rope.scaling.type", "linear"],
+    ["llama.rope.scaling.factor", 4],
+  ];
+  const fromKeys = (...more: (readonly [string, string | number])[]) =>
+    readConfig(fileOf("gguf", {}, new Map([...ggufKeys, ...more])));
+
   it("reads GGUF keys with their defaults", () => {
-    const metadata = new Map<string, string | number>([
-      ["general.architecture", "llama"],
-      ["llama.vocab_size", 100],
-      ["llama.context_length", 128],
-      ["llama.embedding_length", 64],
-      ["llama.block_count", 2],
-      ["llama.feed_forward_length", 96],
-      ["llama.attention.head_count", 4],
-      ["llama.attention.layer_norm_rms_epsilon", 1e-5],
-      ["llama.rope.scaling.type", "linear"],
-      ["llama.rope.scaling.factor", 4],
-    ]);
-    const config = readConfig(fileOf("gguf", {}, metadata));
+    const config = fromKeys();
     expect(config).toMatchObject({
       kvHeadCount: 4,
       headLength: 16,
@@ -135,6 +138,15 @@ describe("readConfig", () => {
     const frequencies = ropeFrequencies(config);
     expect(frequencies[0]).toBe(0.25);
     expect(frequencies[1]).toBeCloseTo(10_000 ** (-2 / 16) / 4, 7);
+    expect(ropeFrequencies(fromKeys(["llama.rope.scaling.factor", 0]))[0]).toBe(1);
+  });
+
+  it.each([
+    ["llama.rope.scaling.factor", -4],
+    ["llama.attention.sliding_window", -3],
+    ["llama.attention.sliding_window", 2.5],
+  ])("refuses %s of %d", (key, value) => {
+    expect(() => fromKeys([key, value])).toThrow(expect.objectContaining({ code: "bad-file" }));
   });
 
   it.each([

@@ -102,7 +102,9 @@ function fromGguf(file: TensorFile): ModelConfig {
 }
 
 function ggufScaling(settings: Settings): RopeScaling {
-  const factor = settings.number("llama.rope.scaling.factor", settings.number("llama.rope.scale_linear", 1));
+  // 0 stands for none, as in llama.cpp.
+  const factor =
+    settings.number("llama.rope.scaling.factor", settings.number("llama.rope.scale_linear", 1)) || 1;
   const type = settings.text("llama.rope.scaling.type", factor === 1 ? "none" : "linear");
   if (type === "none") return { type };
   if (type === "linear") return { type, factor };
@@ -227,6 +229,8 @@ function check(config: ModelConfig, name: string): void {
         "bad-file",
         `${name}: ${what} is ${value}; expected an integer from 1 to ${LARGEST_SIZE}`,
       );
+  if (!Number.isInteger(config.slidingWindow) || config.slidingWindow < 0)
+    throw new CriaError("bad-file", `${name}: sliding window is ${config.slidingWindow}; expected 0 or more`);
   if (config.headCount % config.kvHeadCount !== 0)
     throw new CriaError(
       "bad-file",
@@ -240,6 +244,7 @@ function check(config: ModelConfig, name: string): void {
   for (const [what, value] of [
     ["norm epsilon", config.normEpsilon],
     ["rope base", config.ropeBase],
+    ["rope scaling factor", config.ropeScaling.type === "none" ? 1 : config.ropeScaling.factor],
   ] as const)
     if (!(value > 0 && Number.isFinite(value)))
       throw new CriaError("bad-file", `${name}: ${what} is ${value}; expected > 0`);

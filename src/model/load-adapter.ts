@@ -18,6 +18,8 @@ export interface AdapterTensors {
 
 export interface LoadedAdapter {
   readonly name: string;
+  /** Of its values: adapters of one name differ by it, as after training again. */
+  readonly fingerprint: string;
   /** alpha / rank for the largest rank, times what the user asks for */
   readonly scale: number;
   /** The largest rank of its matrices. */
@@ -68,9 +70,27 @@ export async function loadAdapter(
       matrices.set(name, { a: await put(name, a, rank), b: await put(name, own, b.length / rank) });
     }
     const factor = adapter.alpha / largest;
-    return { name: adapter.name, scale: scale * factor, rank: largest, matrices, dispose };
+    const { name } = adapter;
+    return {
+      name,
+      fingerprint: fingerprintOf(adapter),
+      scale: scale * factor,
+      rank: largest,
+      matrices,
+      dispose,
+    };
   } catch (error) {
     dispose();
     throw error;
   }
+}
+
+/** FNV-1a over the words of all matrices. */
+function fingerprintOf({ matrices }: AdapterContents): string {
+  let hash = 0x811c9dc5;
+  for (const { a, b } of matrices.values())
+    for (const { buffer, byteOffset, length } of [a, b])
+      for (const word of new Uint32Array(buffer, byteOffset, length))
+        hash = Math.imul(hash ^ word, 0x01000193);
+  return (hash >>> 0).toString(16);
 }

@@ -148,9 +148,8 @@ class Loader {
   /** The named matrices, of one format and width, below each other. */
   async matrix(names: readonly string[]): Promise<Tensor> {
     const parts = names.map((name) => this.#watched(this.#stored(name)));
-    const tensor = this.#bank.loadWeight
-      ? await this.#bank.loadWeight(parts)
-      : await this.#copyRows(parts, parts[0].format);
+    if (!this.#bank.loadWeight) return this.#copyRows(parts, parts[0].format);
+    const tensor = await this.#bank.loadWeight(parts);
     this.#memories.push(tensor.memory);
     return tensor;
   }
@@ -200,6 +199,7 @@ class Loader {
     const bytesPerRow = rowBytes(format, columns);
     const rowCount = parts.reduce((sum, part) => sum + part.rows, 0);
     const memory = this.#bank.allocate(rowCount * bytesPerRow);
+    this.#memories.push(memory);
     let byteOffset = 0;
     for (const part of parts) {
       for await (const piece of rowPieces(part)) {

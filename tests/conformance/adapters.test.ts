@@ -13,7 +13,9 @@ import { convertModel } from "../../src/model/convert.ts";
 import { nodeFiles } from "../../src/platform/node/file-system.ts";
 import { hashFiles } from "../../src/platform/node/hash.ts";
 import { startThread } from "../../src/platform/node/threads.ts";
+import { CriaError } from "../../src/shared/errors.ts";
 import type { Device } from "../../src/tensor/device.ts";
+import type { Memory } from "../../src/tensor/tensor.ts";
 import { targetShape } from "../../src/train/lora.ts";
 import { seededNumbers } from "../random-model.ts";
 import { writeTinyModel } from "../tiny-model.ts";
@@ -105,3 +107,65 @@ it.each([
     await expect(model.useAdapters([{ name: "third" }])).rejects.toMatchObject({ code: "not-found" });
   },
 );
+
+/** A device that counts the memories it has given out. */
+function countingDevice(): { readonly device: Device; readonly live: Set<Memory>; refuses: boolean } {
+  const device = createReferenceDevice();
+  const live = new Set<Memory>();
+  const counting = { device, live, refuses: false };
+  const { allocate, free } = device;
+  device.allocate = (byteLength) => {
+    if (counting.refuses) throw new CriaError("no-memory", "refused by the test");
+    const memory = allocate.call(device, byteLength);
+    live.add(memory);
+    return memory;
+  };
+  device.free = (memory) => {
+    live.delete(memory);
+    free.call(device, memory);
+  };
+  return counting;
+}
+
+it("a change of adapters that fails leaves those before in use, and takes no memory", async () => {
+  const counting = countingDevice();
+  const { device, live } = counting;
+  using model = await loadModel(at("tiny.gguf"), { files: nodeFiles, createDevice: () => device, hashFiles });
+  for (const name of ["first", "second"]) await model.loadAdapter(at(`${name}.gguf`));
+  await model.useAdapters([{ name: "first" }]);
+  const wanted = await likelihoods(model);
+  const before = live.size;
+  await expect(model.useAdapters([{ name: "second" }, { name: "third" }])).rejects.toThrow("third");
+  expect(live.size).toBe(before);
+  counting.refuses = true;
+  await expect(model.useAdapters([{ name: "second" }])).rejects.toMatchObject({ code: "no-memory" });
+  counting.refuses = false;
+  expect(live.size).toBe(before);
+  expect(distance(await likelihoods(model), wanted)).toBe(0);
+});
+
+it("changes of adapters that are asked for at once follow each other", async () => {
+  const platform = { files: nodeFiles, createDevice: createReferenceDevice, hashFiles };
+  using model = await loadModel(at("tiny.gguf"), platform, { sequences: 2 });
+  const base = await likelihoods(model);
+  await model.loadAdapter(at("first.gguf"));
+  await Promise.all([model.useAdapters([{ name: "first" }]), model.useAdapters([])]);
+  expect(distance(await likelihoods(model), base)).toBe(0);
+});
+
+it("a session of an adapter is not taken up under another one of the same name", async () => {
+  const platform = { files: nodeFiles, createDevice: createReferenceDevice, hashFiles };
+  const withAdapter = async (file: string): Promise<Model> => {
+    const model = await loadModel(at("tiny.gguf"), platform);
+    await model.loadAdapter(at(file), { name: "mine" });
+    await model.useAdapters([{ name: "mine" }]);
+    return model;
+  };
+  using before = await withAdapter("first.gguf");
+  await likelihoods(before);
+  await before.saveSession(at("mine.session"));
+  using same = await withAdapter("first.gguf");
+  expect((await same.restoreSession(at("mine.session"))).length).toBeGreaterThanOrEqual(ids.length);
+  using trainedAgain = await withAdapter("second.gguf");
+  await expect(trainedAgain.restoreSession(at("mine.session"))).rejects.toMatchObject({ code: "bad-input" });
+});

@@ -128,6 +128,24 @@ describe("Engine", () => {
     await expect(sequence.append([], "last")).rejects.toMatchObject({ code: "disposed" });
   });
 
+  it("gives the slot of a sequence back once, however often that is disposed", async () => {
+    const { engine } = await openEngine(smallConfig, 16, true);
+    const capacity = engine.sequenceCapacity;
+    const sequence = engine.createSequence();
+    sequence.dispose();
+    sequence.dispose();
+    for (let count = 0; count < capacity; count++) engine.createSequence();
+    expect(() => engine.createSequence()).toThrow();
+  });
+
+  it("gives other work its turn between the steps of a prompt, so that an abort from there is seen", async () => {
+    const { engine } = await openEngine(smallConfig, 16, true);
+    const controller = new AbortController();
+    setImmediate(() => controller.abort());
+    const append = engine.createSequence().append(ids, "last", { signal: controller.signal });
+    await expect(append).rejects.toMatchObject({ code: "aborted" });
+  });
+
   it("stops between steps when aborted, keeping finished steps", async () => {
     const { engine } = await openEngine(smallConfig, 16, true);
     const sequence = engine.createSequence();

@@ -122,16 +122,15 @@ export async function loadInBrowser(source: string | File, report: LoadReport): 
     label: `${model.name} (this browser)`,
     async *answer(messages, settings, signal) {
       const generation = model.chat(messages, { ...settings, signal, logProbabilities: 5 });
-      for await (const { text, id, logProbability = 0, alternatives = [] } of generation.tokens()) {
+      for await (const { text, id, logProbability, alternatives = [] } of generation.tokens()) {
         const name = (token: number): string => model.tokenizer.decode([1, token]).replace(/^<s>/, "");
         const views = alternatives.map((one) => ({
           text: name(one.id),
           probability: Math.exp(one.logProbability),
         }));
-        yield {
-          text,
-          tokens: [{ text: name(id), probability: Math.exp(logProbability), alternatives: views }],
-        };
+        // Text that was held back to the end comes without a token of its own.
+        const scored = logProbability === undefined ? [] : [Math.exp(logProbability)];
+        yield { text, tokens: scored.map((probability) => ({ text: name(id), probability, alternatives: views })) };
       }
     },
     hash: () => model.hash(),

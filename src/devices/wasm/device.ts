@@ -313,7 +313,7 @@ class WasmDevice implements Device {
     // A file that is still being read may be written to the memory, which then nobody else may use.
     const unused = this.#loadsUnderWay === 0;
     const ended = this.#threads.dispose().then((gone) => gone && unused && this.#space.dispose());
-    endings = Promise.all([endings, ended]);
+    endings = endings.then(() => ended);
   }
 
   /** Whether so many products are one thread's work. */

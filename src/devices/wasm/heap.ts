@@ -7,8 +7,8 @@ import { PAGE, type Space } from "./space.ts";
 
 /** Tensors start at multiples of this: a cache line. */
 const ALIGNMENT = 64;
-/** Bytes that one WebAssembly memory can have: what 32-bit addresses reach. */
-export const MEMORY_LIMIT: number = 65536 * PAGE;
+/** Bytes that are used of one WebAssembly memory: all but its last page, so that what ends there ends at an address below 2³². */
+export const MEMORY_LIMIT: number = 65535 * PAGE;
 
 /** What a heap asks of a space. */
 type Grown = Pick<Space, "byteLength" | "grow" | "clear">;

@@ -26,9 +26,6 @@ import {
 const PANEL_BYTES = 256 << 10;
 /** Sums of a tile of tokens before a thread's panels (multiply-panels.ts). Slots of few tokens fit into both (row-pair.ts). */
 const PANEL_SUMS_BYTES = 512;
-/** A block's record of activations, as int8 and as int16 (quantize-activations.ts). */
-const RECORD_BYTES = 48;
-const WIDE_RECORD_BYTES = 80;
 /** A block of a panel: bytes, or 16-bit integers and scales (multiply-wide.ts). */
 const BLOCK_QUANTS = 256;
 const WIDE_BLOCK_BYTES = 544;
@@ -36,9 +33,8 @@ const WIDE_BLOCK_BYTES = 544;
 export const DEQUANTIZE_BYTES: number = 8 * 32 * 4 + 8 * (256 + 128);
 /** Scratch of a thread for interleave: two forms of a block. */
 const INTERLEAVE_BYTES = 512;
-/** A tile of floats (float-tile.ts), and the tokens from which on they are packed (multiply-floats.ts). */
+/** A tile of floats (float-tile.ts). */
 const TILE_BYTES = 192;
-const PACKED_TOKENS = 12;
 
 /** Puts plain rows at `source` into the interleaved order at `target`. */
 export function interleaveCall(
@@ -170,7 +166,7 @@ function multiplyPacked(place: Place, args: MatmulArgs): Call[] {
   const blocks = w.columns / 32;
   // Quants of 8 bits that the processor does not multiply exactly as bytes.
   const wide = (w.format === "Q8_0" || w.format === "IQ4_NL") && place.mode !== codes.SUM_QUADS_OF_BYTES;
-  const recordStride = blocks * (wide ? WIDE_RECORD_BYTES : RECORD_BYTES);
+  const recordStride = blocks * (wide ? codes.WIDE_RECORD_BYTES : codes.RECORD_BYTES);
   const shortGroups = groupLength(w.format) === 16;
   const scaleBytes = 32 * (shortGroups ? 2 : 1) * (hasOffsets(w.format) ? 2 : 1);
   const panelBytes = blocks * (wide ? WIDE_BLOCK_BYTES : BLOCK_QUANTS + scaleBytes);
@@ -196,7 +192,7 @@ function multiplyPacked(place: Place, args: MatmulArgs): Call[] {
 
 function multiplyFloats(place: Place, args: MatmulArgs): Call[] {
   const { x, w, y, count } = args;
-  const packs = x.rows >= PACKED_TOKENS;
+  const packs = x.rows >= codes.PACKED_TOKENS;
   const scratch = new Scratch(place);
   const { calls, address } = weights(place, scratch, w);
   const tokens = scratch.take(packs ? 24 * Math.ceil(x.rows / 6) * w.columns : 0);

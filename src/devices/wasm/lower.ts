@@ -23,8 +23,6 @@ import {
   Scratch,
 } from "./words.ts";
 
-/** Positions of a span of attention (attention.ts). */
-const ATTENTION_SPAN = 256;
 /** Queries of a key/value head that a thread takes at a time. */
 const ATTENTION_BLOCK = 128;
 /** Rows times key/value heads up to which the spans of a query are shared among threads. */
@@ -116,7 +114,7 @@ const lowerings: Lowerings = {
     const bytes =
       4096 + (Math.floor(queries / 8) + 2) * (160 + 64 * headLength) + 64 * Math.ceil(queries / 8);
     const sharedRows = Math.min(q.rows, Math.ceil(ATTENTION_SHARES / kvHeads));
-    const spans = Math.ceil((where.pages.columns * where.pageLength) / ATTENTION_SPAN);
+    const spans = Math.ceil((where.pages.columns * where.pageLength) / codes.SPAN);
     const scratch = new Scratch(place);
     const tiles = scratch.perThread(bytes);
     const spanValues = scratch.take(sharedRows * heads * spans * (16 + 4 * headLength));

@@ -141,8 +141,8 @@ export function workerThreads(
       death = new CriaError("disposed", "the device was disposed");
       const running = waiting !== undefined;
       finish(death);
-      // What runs would have to be waited for. Where that is not needed, it is broken off.
-      if (running && (await terminate())) return true;
+      // What runs is broken off: threads that were told to end hear no request any more.
+      if (running) return terminate();
       ask(END, false);
       const late = setTimeout(() => ended.resolve(false), LONGEST_END);
       const orderly = await ended.promise;

@@ -9,6 +9,7 @@
 import type { ChatFormat } from "../../generate/chat-format/chat-format.ts";
 import type { ChatMessage } from "../../generate/chat-format/messages.ts";
 import { CriaError } from "../../shared/errors.ts";
+import { sharedLength } from "../../shared/shared-length.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { Example } from "./example.ts";
 
@@ -84,10 +85,4 @@ function encodeChat(
     learned.push(true);
   }
   return { ids, learned, characters };
-}
-
-function sharedLength(a: readonly number[], b: readonly number[]): number {
-  let length = 0;
-  while (length < a.length && length < b.length && a[length] === b[length]) length++;
-  return length;
 }

@@ -17,12 +17,10 @@ import { placeRounded } from "./attention-scores";
 import { attendTile, FIRST, LARGEST, LAST, PIECE, placed, QUERIES, SCORE_BYTES, SUM, sumsOf, tileBytes } from "./attention-tile";
 import { takePiece } from "./barrier";
 import { address, float, integer, shareFirst } from "./call";
-import { Q8_0 } from "./codes";
+import { cellOf } from "./cells";
+import { Q8_0, SPAN } from "./codes";
 import { fetchBoth } from "./fetch";
 import { exponentialOf } from "./numbers";
-
-/** Positions of a span: a whole number of pieces. */
-const SPAN = 256;
 
 const POSITIONS: usize = 9;
 const SEQUENCES: usize = 10;
@@ -317,12 +315,6 @@ function attendSpan(call: usize, row: i32, kvHead: i32, count: i32, span: i32, s
 function pieceLength(start: i32, last: i32, pageLength: i32): i32 {
   const within = start % pageLength;
   return min(min(pageLength - within, PIECE - (within % PIECE)), last + 1 - start);
-}
-
-@inline
-function cellOf(pages: usize, position: i32, pageLength: i32, pageRows: i32): usize {
-  const page = load<i32>(pages + (<usize>(position / pageLength) << 2));
-  return <usize>(page * pageRows + position % pageLength);
 }
 
 @inline

@@ -64,6 +64,15 @@ export const SUM_QUADS_OF_BYTES = 2;
 
 /** Tokens that are multiplied one by one (multiply-packed.ts): unpacking weights does not pay for them. */
 export const FEW_ROWS = 3;
+/** Fewer tokens are not worth packing for a product of floats (multiply-floats.ts). */
+export const PACKED_TOKENS = 12;
+
+// Room that lowering gives to kernels.
+/** Positions of a span of attention, a whole number of pieces (attention.ts). */
+export const SPAN = 256;
+/** A block's record of activations, as int8 and as int16 (quantize-activations.ts). */
+export const RECORD_BYTES = 48;
+export const WIDE_RECORD_BYTES = 80;
 
 // How floats come into panels (float-panels.ts).
 /** The panel's values are rows of the source, its steps columns. */

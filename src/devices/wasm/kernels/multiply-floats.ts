@@ -12,15 +12,12 @@
  */
 import { takeOwnPiece } from "./barrier";
 import { address, float, integer, pieceCount, shareFirst } from "./call";
-import { BF16, F16, F32 } from "./codes";
+import { BF16, F16, F32, PACKED_TOKENS } from "./codes";
 import { gatherSix } from "./float-panels";
 import { A_STEP, multiplyEdge, multiplyTile, TILE_BYTES, TILE_COLUMNS, TILE_ROWS } from "./float-tile";
 import { groupBytes } from "./formats";
 import { finiteHalves, multiplyAdd } from "./numbers";
 import { putGroup } from "./put";
-
-/** Fewer tokens are not worth packing. */
-const PACKED_TOKENS = 12;
 
 /** Tokens as panels of 6, if there are enough. Words: x, stride, panels, count, columns. */
 export function packTokens(call: usize, thread: i32, threadCount: i32): void {

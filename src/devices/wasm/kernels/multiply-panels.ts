@@ -6,7 +6,7 @@
  * the same order. Sums of a token and group are kept in scratch space between blocks. Words: as in multiply-packed.ts.
  */
 import { address, integer } from "./call";
-import { Q6_K, SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES } from "./codes";
+import { Q6_K, RECORD_BYTES, SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES } from "./codes";
 import { dotNarrow } from "./dots";
 import { BLOCK_QUANTS, blockBytes, blocksPerHead, groupBytes, hasOffsets, hasOnes, hasShortGroups, headBytes, isK, isWide } from "./formats";
 import { multiplyWideTile, unpackWidePanel, WIDE_BLOCK_BYTES } from "./multiply-wide";
@@ -14,7 +14,7 @@ import { multiplyAdd } from "./numbers";
 import { addTile, TILE } from "./panel-tile";
 import { panelBlockBytes, unpackPanel } from "./panels";
 import { putGroup } from "./put";
-import { RECORD_BYTES, RECORD_SCALE, RECORD_SECOND_SUM, RECORD_SUM } from "./quantize-activations";
+import { RECORD_SCALE, RECORD_SECOND_SUM, RECORD_SUM } from "./quantize-activations";
 
 /** Tokens at a time: with 2,048 columns their activations take 48 KiB. */
 const TILE_TOKENS = 16;

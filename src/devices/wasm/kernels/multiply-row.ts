@@ -5,10 +5,9 @@
  * Sums are kept in slots between blocks (row-pair.ts), in the thread's scratch space.
  */
 import { address, integer } from "./call";
-import { IQ4_NL, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES } from "./codes";
+import { IQ4_NL, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, RECORD_BYTES, SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES } from "./codes";
 import { blockBytes, blocksPerHead, groupBytes, headBytes, isK, masks, onesMaskOf, twosMaskOf } from "./formats";
 import { putGroup } from "./put";
-import { RECORD_BYTES } from "./quantize-activations";
 import { addPair, clearSlots, SLOT, unpackHeads } from "./row-pair";
 
 /** One copy of the loop for each format and way of summing. */

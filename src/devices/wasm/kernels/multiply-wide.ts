@@ -6,11 +6,12 @@
  * panel, but two instructions for 8 products where splitting into nibbles takes four.
  */
 import { address, integer } from "./call";
+import { WIDE_RECORD_BYTES } from "./codes";
 import { BLOCK_QUANTS, blockBytes } from "./formats";
 import { multiplyAdd } from "./numbers";
 import { TILE } from "./panel-tile";
 import { unpackPanel } from "./panels";
-import { WIDE_RECORD_BYTES, WIDE_RECORD_SCALE } from "./quantize-activations";
+import { WIDE_RECORD_SCALE } from "./quantize-activations";
 
 /** Bytes of 32 columns of 8 rows. */
 export const WIDE_BLOCK_BYTES: usize = 2 * BLOCK_QUANTS + 32;

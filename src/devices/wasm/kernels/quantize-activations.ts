@@ -15,11 +15,10 @@
  * several rows become 16-bit integers.
  */
 import { address, integer, shareFirst } from "./call";
-import { FEW_ROWS } from "./codes";
+import { FEW_ROWS, RECORD_BYTES, WIDE_RECORD_BYTES } from "./codes";
 import { largestLane } from "./numbers";
 
-/** Bytes of a block's record, and where its parts are. */
-export const RECORD_BYTES: usize = 48;
+/** Where the parts of a block's record are. */
 export const RECORD_SCALE: usize = 32;
 export const RECORD_SUM: usize = 36;
 export const RECORD_SECOND_SUM: usize = 40;
@@ -28,8 +27,7 @@ export const RECORD_PAIRS: usize = 44;
 /** In a block of magnitudes below 2⁻¹²¹ all quants are 0: 127 / d would be infinite. */
 const SMALLEST_BLOCK: f32 = 3.76158192e-37;
 
-/** Bytes of a record of int16, and where its scale is. */
-export const WIDE_RECORD_BYTES: usize = 80;
+/** Where the scale of a record of int16 is. */
 export const WIDE_RECORD_SCALE: usize = 64;
 
 export function quantizeActivations(call: usize, thread: i32, threadCount: i32): void {

@@ -21,9 +21,9 @@ export function storeRows(call: usize, thread: i32, threadCount: i32): void {
     const word = (<usize>row) << 2;
     const sequence = load<i32>(address(call, 6) + word);
     const pages = address(call, 7) + <usize>sequence * address(call, 8);
-    const cell = cellOf(pages, pageLength, kvHeads, load<i32>(address(call, 5) + word));
+    const cell = cellOf(pages, load<i32>(address(call, 5) + word), pageLength, kvHeads * pageLength);
     let x = address(call, 1) + <usize>row * address(call, 2);
-    let y = address(call, 3) + <usize>cell * address(call, 4);
+    let y = address(call, 3) + cell * address(call, 4);
     for (let head = 0; head < kvHeads; head++) {
       if (quants) storeBlocks(x, y, headLength);
       else
