@@ -19,6 +19,8 @@ export interface TinyModelOptions {
   /** Jinja; "" for none. Default: a format that any message fits. */
   readonly chatTemplate?: string;
   readonly architecture?: string;
+  /** Rows of the embedding and of the head that stand for no piece. Default 0. */
+  readonly padding?: number;
 }
 
 /** `[user] text\n[assistant] text\n …` */
@@ -32,13 +34,13 @@ const FIRST_WORD = 259;
 /** Writes the model to `path`. */
 export async function writeTinyModel(path: string, options: TinyModelOptions = {}): Promise<void> {
   const { seed = 1, contextLength = 256, chatTemplate = PLAIN_TEMPLATE, architecture = "llama" } = options;
-  const { width = smallConfig.width } = options;
+  const { width = smallConfig.width, padding = 0 } = options;
   const headLength = width / smallConfig.headCount;
   const words = tinyWords();
   const pieces = ["<unk>", "<s>", "</s>", ...bytePieces(), ...words];
   const config: ModelConfig = {
     ...smallConfig,
-    ...{ name: "Tiny", contextLength, vocabularySize: pieces.length },
+    ...{ name: "Tiny", contextLength, vocabularySize: pieces.length + padding },
     ...{ width, headLength, ropeLength: headLength },
   };
   const matrices = new Map(randomMatrices(config, seed, false));
@@ -87,6 +89,7 @@ function shapeEntries(architecture: string, config: ModelConfig): GgufEntry[] {
   });
   return [
     { key: "general.name", type: "string", value: config.name },
+    whole("vocab_size", config.vocabularySize),
     whole("context_length", config.contextLength),
     whole("embedding_length", config.width),
     whole("block_count", config.layerCount),

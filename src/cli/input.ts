@@ -1,6 +1,6 @@
 /** Text that comes from an option, a file or a pipe. */
 import { readFile } from "node:fs/promises";
-import { text as readStream } from "node:stream/consumers";
+import { buffer as readStream } from "node:stream/consumers";
 import type { Command } from "commander";
 import { CriaError } from "../shared/errors.ts";
 import { unescapeText } from "./escapes.ts";
@@ -45,7 +45,8 @@ export async function optionText(command: Command, flags: InputFlags): Promise<s
 
 /** A file or pipe ends with a line break that nobody means, so one is dropped, as llama.cpp does. */
 async function readWhole(path: string): Promise<string> {
-  const text = path === "-" ? await readStream(process.stdin) : await readTextFile(path);
+  const text =
+    path === "-" ? decoded("standard input", await readStream(process.stdin)) : await readTextFile(path);
   return text.replace(/\r?\n$/, "");
 }
 
@@ -60,6 +61,10 @@ export async function readTextFile(path: string): Promise<string> {
       cause,
     });
   }
+  return decoded(path, bytes);
+}
+
+function decoded(path: string, bytes: Uint8Array): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {

@@ -37,11 +37,13 @@ export function notice(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-/** Ends quietly when the reader of a pipe is gone, as in `cria list | head -1`. */
+/** Ends quietly when the reader of a pipe is gone, as in `cria list | head -1`; with 1 when writing fails otherwise. */
 export function endOnClosedPipe(): void {
   for (const stream of [process.stdout, process.stderr])
     stream.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "EPIPE") process.exit(0);
-      throw error;
+      // A full disk, as a rule. Standard error may be what failed.
+      if (stream !== process.stderr) notice(`error: the output cannot be written: ${error.message}`);
+      process.exit(1);
     });
 }

@@ -234,9 +234,7 @@ export class Engine {
   async useAdapters(adapters: readonly LoadedAdapter[]): Promise<void> {
     while (this.#jobs.length > 0) await nextTurn();
     this.#assertUsable();
-    const variant = adapters
-      .map(({ name, fingerprint, scale }) => `${name}#${fingerprint}*${scale}`)
-      .join("+");
+    const variant = adapters.map(({ fingerprint, scale }) => `${fingerprint}*${scale}`).join("+");
     const rows = this.#device.prefillRows;
     const rank = Math.max(0, ...adapters.map((adapter) => adapter.rank));
     const arenas: Arena[] = [];

@@ -116,8 +116,10 @@ export async function* generate(
   const speculation = options.speculate
     ? new Speculation(sequence, options.speculate, tokenizer.vocabularySize, prompt.ids, signal)
     : undefined;
+  // An embedding may have more rows than the tokenizer has names, to be a round number: those rows stand for no text.
+  const named = (row: Float32Array): Float32Array => row.subarray(0, tokenizer.vocabularySize);
   const started = now();
-  const prefill = await processPrompt(sequence, contextLength, prompt.ids, options);
+  const prefill = await processPrompt(sequence, contextLength, prompt.ids, named, options);
   for (const id of prompt.ids) sampler.accept(id);
   const answered = now();
 
@@ -133,7 +135,8 @@ export async function* generate(
       finishReason = "stop";
       break;
     }
-    const id = sampler.sample(logits);
+    const row = named(logits);
+    const id = sampler.sample(row);
     predicted++;
     if (endIds.has(id) && (!options.ignoreEnd || constraint)) {
       finishReason = "stop";
@@ -143,7 +146,7 @@ export async function* generate(
     constraint?.accept(id);
     ids.push(id);
     const piece = text.push(id);
-    const reported = reportOf(logits, id, options.logProbabilities);
+    const reported = reportOf(row, id, options.logProbabilities);
     if (reported) logProbabilities.push(reported.logProbability);
     yield { id, text: piece, ...reported };
     if (text.stopped || constraint?.finished) {
@@ -181,6 +184,7 @@ async function processPrompt(
   sequence: Sequence,
   contextLength: number,
   ids: readonly number[],
+  named: (row: Float32Array) => Float32Array,
   options: GenerateOptions,
 ): Promise<{
   logits: Float32Array;
@@ -205,8 +209,8 @@ async function processPrompt(
     ...(options.onPromptProgress ? { onProgress: options.onPromptProgress } : {}),
     onLogits: (row, index) => {
       if (index + 1 < ids.length - cached) {
-        logProbabilities.push(logProbability(row, ids[cached + index + 1]));
-        alternatives.push(topLogProbabilities(row, options.promptAlternatives ?? 0));
+        logProbabilities.push(logProbability(named(row), ids[cached + index + 1]));
+        alternatives.push(topLogProbabilities(named(row), options.promptAlternatives ?? 0));
       } else logits = row as Float32Array<ArrayBuffer>;
     },
   });

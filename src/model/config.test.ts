@@ -93,6 +93,16 @@ describe("readConfig", () => {
     expect([...factors].some((factor) => factor > 1 && factor < 32)).toBe(true);
   });
 
+  it("refuses a rope that turns a part of a head's channels only", () => {
+    const settings = {
+      model_type: "llama",
+      hidden_size: 64,
+      num_attention_heads: 4,
+      partial_rotary_factor: 0.5,
+    };
+    expect(() => readConfig(fileOf("safetensors", settings))).toThrow("partial_rotary_factor");
+  });
+
   it("reads Mistral 7B's window, and transformers 5's rope_parameters", () => {
     const config = readConfig(
       fileOf("safetensors", {

@@ -128,6 +128,10 @@ function fromHuggingFace(file: TensorFile): ModelConfig {
   const headLength = settings.number("head_dim", Math.floor(width / headCount));
   // transformers 5 gathers what rope needs under rope_parameters; before, it was rope_scaling and rope_theta.
   const rope = settings.section("rope_parameters") ?? settings.section("rope_scaling");
+  for (const part of rope ? [settings, rope] : [settings]) {
+    const share = part.number("partial_rotary_factor", 1);
+    if (share !== 1) throw part.unsupported("partial_rotary_factor", share, "1");
+  }
   return {
     name: settings.text("_name_or_path", ""),
     vocabularySize: settings.number("vocab_size"),

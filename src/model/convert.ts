@@ -36,6 +36,8 @@ export interface ConvertOptions {
   readonly tokenizer?: string;
   /** LoRA adapters (GGUF files or PEFT folders) to add to the weights; with "keep" what they change becomes F16. */
   readonly adapters?: readonly string[];
+  /** Refuse a folder that holds parts of another model. Default false: after hours of training it is too late to ask. */
+  readonly alone?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (writtenBytes: number, totalBytes: number) => void;
 }
@@ -53,7 +55,7 @@ export async function convertModel(
   const checkpoint = await openCheckpoint(input, files, options.tokenizer);
   try {
     const weights = await merged(checkpoint, files, options);
-    await writeModel({ ...checkpoint, weights }, output, files, options);
+    await writeModel({ ...checkpoint, weights }, output, files, { ...options, alone: true });
   } finally {
     await checkpoint.file.close();
   }
@@ -81,7 +83,7 @@ export async function writeModel(
   files: FileSystem,
   options: ConvertOptions = {},
 ): Promise<void> {
-  if (output.endsWith(".gguf")) await toGguf(checkpoint, output, files, options);
+  if (/\.gguf$/i.test(output)) await toGguf(checkpoint, output, files, options);
   else await toSafetensors(checkpoint, output, files, options);
 }
 
@@ -101,7 +103,9 @@ async function toGguf(
       "not-found",
       `${file.name}: no tokenizer in it or beside it; a GGUF needs one: name it`,
     );
-  const entries = describeGguf(checkpoint, tensors, kept);
+  // A GGUF may also have no tokenizer of its own, but one beside it.
+  const replaced = options.tokenizer !== undefined || !file.metadata.has("tokenizer.ggml.model");
+  const entries = describeGguf(checkpoint, tensors, kept, replaced);
   await writing(files, path, (sink) => writeGguf(sink, { entries, tensors, ...limits(options) }));
 }
 
@@ -113,6 +117,11 @@ async function toSafetensors(
 ): Promise<void> {
   if (options.type === "q8_0" || options.type === "q4_0")
     throw new CriaError("bad-input", `${path}: safetensors cannot hold ${options.type}; write a .gguf file`);
+  if (config.ropeLength !== config.headLength)
+    throw new CriaError(
+      "unsupported",
+      `${file.name}: rope turns ${config.ropeLength} of ${config.headLength} channels, which config.json of a Llama cannot say`,
+    );
   const folder = path.endsWith(".safetensors") ? files.folderOf(path) : path;
   const target = path.endsWith(".safetensors") ? path : files.join(path, "model.safetensors");
   const tensors: StoredTensor[] = [];
@@ -135,17 +144,35 @@ async function toSafetensors(
     writing(files, files.join(folder, name), (sink) =>
       sink.write(typeof contents === "string" ? new TextEncoder().encode(contents) : contents),
     );
+  const format = tensors.find(({ rows }) => rows > 1)?.format ?? "F32";
+  const tied = !weights.has("output.weight");
+  // Made before the weights are written: what cannot be said should not cost gigabytes first.
+  const texts = new Map<string, string | Uint8Array>([
+    ["config.json", describeHuggingFace(config, tied, format, vocabulary?.special)],
+  ]);
+  if (vocabulary?.model === "llama") texts.set("tokenizer.model", vocabularyToSentencePiece(vocabulary));
+  else if (vocabulary) texts.set("tokenizer.json", vocabularyToJson(vocabulary));
+  if (vocabulary) texts.set("tokenizer_config.json", tokenizerConfigJson(vocabulary, chatTemplate));
+  if (options.alone) await checkFolder(folder, new Set([files.baseName(target), ...texts.keys()]), files);
   const metadata = new Map([["format", "pt"]]);
   await writing(files, target, (sink) =>
     writeSafetensors(sink, { metadata, tensors, vectors, ...limits(options) }),
   );
-  const format = tensors.find(({ rows }) => rows > 1)?.format ?? "F32";
-  const special = vocabulary?.special;
-  await writeText("config.json", describeHuggingFace(config, !weights.has("output.weight"), format, special));
-  if (!vocabulary) return;
-  if (vocabulary.model === "llama") await writeText("tokenizer.model", vocabularyToSentencePiece(vocabulary));
-  else await writeText("tokenizer.json", vocabularyToJson(vocabulary));
-  await writeText("tokenizer_config.json", tokenizerConfigJson(vocabulary, chatTemplate));
+  for (const [name, text] of texts) await writeText(name, text);
+}
+
+/** What readers would take for a part of the model beside it. */
+const PARTS =
+  /^(.*\.safetensors(\.index\.json)?|tokenizer\.(json|model|bin)|tokenizer_config\.json|tok\d+\.bin|chat_template\.jinja)$/;
+
+/** Refuses a folder where parts of another model would stay and be mixed up with this one. */
+async function checkFolder(folder: string, written: ReadonlySet<string>, files: FileSystem): Promise<void> {
+  const other = ((await files.list(folder)) ?? []).find((name) => PARTS.test(name) && !written.has(name));
+  if (other !== undefined)
+    throw new CriaError(
+      "bad-input",
+      `${files.join(folder, other)}: a part of another model, which would be read with this one; name another folder`,
+    );
 }
 
 function limits({ signal, onProgress }: ConvertOptions): Pick<ConvertOptions, "signal" | "onProgress"> {

@@ -10,6 +10,7 @@ import type { MetadataValue, StoredTensor, TensorFile } from "../files/stored-te
 import { type TensorFormat, tensorFormats } from "../tensor/format.ts";
 import { vocabularyToGguf } from "../tokenizer/from-gguf.ts";
 import type { SpecialIds } from "../tokenizer/tokenizer.ts";
+import { kindCodes, type Vocabulary } from "../tokenizer/vocabulary.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { ModelConfig } from "./config.ts";
 
@@ -34,14 +35,15 @@ const FILE_TYPES: Readonly<Record<TensorFormat, number>> = {
 
 /**
  * The metadata of a model written as GGUF. A GGUF's own metadata is kept, but for the keys of a split and, unless
- * `kept`, the file type.
+ * `kept`, the file type; with `replacesTokenizer` its tokenizer is that of the checkpoint.
  */
 export function describeGguf(
   checkpoint: Checkpoint,
   tensors: readonly StoredTensor[],
   kept: boolean,
+  replacesTokenizer = false,
 ): GgufEntry[] {
-  const { file, config, vocabulary, chatTemplate } = checkpoint;
+  const { file, config, chatTemplate } = checkpoint;
   const fileType: GgufEntry = {
     key: "general.file_type",
     type: "u32",
@@ -51,21 +53,41 @@ export function describeGguf(
     const own = Array.from(file.metadata, ([key, value]): GgufEntry => {
       return key === fileType.key && !kept ? fileType : { key, value, type: file.types.get(key) ?? "string" };
     });
-    return own.filter(({ key }) => !key.startsWith("split."));
+    const whole = own.filter(({ key }) => !key.startsWith("split."));
+    if (!replacesTokenizer) return whole;
+    const rest = whole.filter(
+      ({ key }) => !key.startsWith("tokenizer.") || key.startsWith("tokenizer.chat_template"),
+    );
+    return [...rest, ...tokenEntries(checkpoint)];
   }
   const template = chatTemplate === undefined ? [] : [textEntry("tokenizer.chat_template", chatTemplate)];
-  const tokens = vocabulary
-    ? Array.from(vocabularyToGguf(vocabulary), ([key, value]) => tokenEntry(key, value))
-    : [];
   return [
     textEntry("general.architecture", "llama"),
     textEntry("general.type", "model"),
     ...(config.name === "" ? [] : [textEntry("general.name", config.name)]),
     fileType,
     ...shapeEntries(config),
-    ...tokens.filter(({ key }) => key !== "tokenizer.chat_template"),
+    ...tokenEntries(checkpoint),
     ...template,
   ];
+}
+
+function tokenEntries({ vocabulary, config }: Checkpoint): GgufEntry[] {
+  if (!vocabulary) return [];
+  const padded = paddedVocabulary(vocabulary, config.vocabularySize);
+  return Array.from(vocabularyToGguf(padded), ([key, value]) => tokenEntry(key, value));
+}
+
+/** With a name for every row of the embedding, as llama.cpp's converter pads it: llama.cpp counts rows by names. */
+function paddedVocabulary(vocabulary: Vocabulary, size: number): Vocabulary {
+  const { length } = vocabulary.pieces;
+  if (length >= size) return vocabulary;
+  const scores = new Float32Array(size).fill(-1000);
+  scores.set(vocabulary.scores);
+  const kinds = new Uint8Array(size).fill(kindCodes.unused);
+  kinds.set(vocabulary.kinds);
+  const padding = Array.from({ length: size - length }, (_, index) => `[PAD${length + index}]`);
+  return { ...vocabulary, pieces: [...vocabulary.pieces, ...padding], scores, kinds };
 }
 
 function isGgufFile(file: TensorFile): file is GgufFile {

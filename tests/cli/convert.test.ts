@@ -1,7 +1,10 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { openGguf } from "../../src/files/gguf/read.ts";
+import { nodeFiles } from "../../src/platform/node/file-system.ts";
+import { copyGguf } from "../gguf-copy.ts";
 import { writeTinyModel } from "../tiny-model.ts";
 import { runCria } from "./run-cria.ts";
 
@@ -46,4 +49,80 @@ test("a name that says neither GGUF nor folder is a usage error; a missing model
   expect((await runCria(["convert", join(folder, "none.gguf"), out])).code).toBe(1);
   expect(existsSync(out)).toBe(false);
   expect(readdirSync(folder).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+});
+
+async function tokensOf(path: string): Promise<readonly unknown[]> {
+  const file = await openGguf(await nodeFiles.open(path));
+  await file.close();
+  return file.metadata.get("tokenizer.ggml.tokens") as readonly unknown[];
+}
+
+test("rows of the embedding without a piece are never chosen, and get names in a GGUF", async () => {
+  const [padded, safetensors, gguf] = ["padded.gguf", "padded", "padded-again.gguf"].map((name) =>
+    join(folder, name),
+  ) as [string, string, string];
+  await writeTinyModel(padded, { padding: 7 });
+  await runCria(["convert", padded, safetensors]);
+  await runCria(["convert", safetensors, gguf]);
+  const { length } = await tokensOf(padded);
+  expect((await tokensOf(gguf)).slice(length - 1)).toEqual([
+    expect.stringMatching(/^▁/),
+    ...Array.from({ length: 7 }, (_, index) => `[PAD${length + index}]`),
+  ]);
+  const text = await greedy(padded);
+  expect(text).not.toContain("PAD");
+  expect(await greedy(gguf)).toBe(text);
+});
+
+test("--tokenizer replaces a GGUF's own, and one without any takes that beside it", async () => {
+  const folderOf = join(folder, "tokenizers");
+  await runCria(["convert", model, folderOf]);
+  const bare = join(folderOf, "bare.gguf");
+  const keys = [...(await metadataKeys(model))].filter((key) => key.startsWith("tokenizer."));
+  await copyGguf(model, bare, { metadata: Object.fromEntries(keys.map((key) => [key, undefined])) });
+  const whole = join(folder, "whole.gguf");
+  expect(await runCria(["convert", bare, whole])).toMatchObject({ code: 0 });
+  expect(await tokensOf(whole)).toEqual(await tokensOf(model));
+
+  const words = Array.from({ length: 3000 }, (_, index) => ((index * 7919) % 9973).toString(36)).join(" ");
+  writeFileSync(join(folder, "words.txt"), words);
+  const other = join(folder, "other.model");
+  const size = (await tokensOf(model)).length;
+  const train = ["train", "tokenizer", join(folder, "words.txt"), "--vocabulary", String(size), "-o", other];
+  expect(await runCria(train)).toMatchObject({ code: 0 });
+  const renamed = join(folder, "renamed.gguf");
+  await runCria(["convert", model, renamed, "--tokenizer", other]);
+  expect(await tokensOf(renamed)).not.toEqual(await tokensOf(model));
+  const ids = async (...from: string[]) =>
+    (await runCria(["tokenize", ...from, "-p", words.slice(0, 40), "--ids"])).stdout;
+  expect(await ids("-m", renamed)).toBe(await ids("--tokenizer", other));
+});
+
+async function metadataKeys(path: string): Promise<Iterable<string>> {
+  const file = await openGguf(await nodeFiles.open(path));
+  await file.close();
+  return file.metadata.keys();
+}
+
+test("a folder that holds parts of another model is refused; the same model may be written again", async () => {
+  const used = join(folder, "used");
+  expect(await runCria(["convert", model, used])).toMatchObject({ code: 0 });
+  expect(await runCria(["convert", model, used])).toMatchObject({ code: 0 });
+  writeFileSync(join(used, "tokenizer.json"), "{}");
+  expect(await runCria(["convert", model, used])).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("tokenizer.json: a part of another model"),
+  });
+});
+
+test.each([
+  ["a rule for words that has no pattern", { "tokenizer.ggml.model": "gpt2" }, "rule"],
+  ["a rope that turns a part of the channels", { "llama.rope.dimension_count": 4 }, "rope turns 4 of 8"],
+])("what safetensors cannot say is refused before weights are written: %s", async (_, metadata, message) => {
+  const [changed, out] = [join(folder, "changed.gguf"), join(folder, "refused")];
+  await copyGguf(model, changed, { metadata });
+  const { code, stderr } = await runCria(["convert", changed, out]);
+  expect(code).toBe(1);
+  expect(stderr).toContain(message);
+  expect(existsSync(out)).toBe(false);
 });

@@ -1,12 +1,12 @@
 /** What a wrong command line, a bad file and a missing model say, and the exit codes. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { writeTinyModel } from "../tiny-model.ts";
-import { mainPath, runCria, testEnvironment } from "./run-cria.ts";
+import { mainPath, runCria, runInShell, testEnvironment } from "./run-cria.ts";
 
 let folder: string;
 let model: string;
@@ -121,3 +121,36 @@ test("Ctrl-C ends the program at once", async () => {
   // A shell calls that 130.
   expect({ code, signal }).toEqual({ code: null, signal: "SIGINT" });
 });
+
+test("output that cannot be written is one line on standard error", () => {
+  if (!existsSync("/dev/full")) return console.warn("skipped: this system has no /dev/full");
+  const { code, stderr } = runInShell(`cria inspect '${join(folder, "tiny.gguf")}' > /dev/full`);
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: expect.stringMatching(/^error: the output [^\n]*no space[^\n]*\n$/),
+  });
+});
+
+test.each(["SIGTERM", "SIGHUP"] as const)(
+  "%s lets long work tidy up, then ends the program",
+  async (signal) => {
+    const script = `
+    import { interruptible } from ${JSON.stringify(join(mainPath, "..", "interrupt.ts"))};
+    await interruptible((signal) => new Promise((_, reject) => {
+      setInterval(() => {}, 1000);
+      signal.addEventListener("abort", () => { console.log("tidied up"); reject(signal.reason); });
+      console.log("at work");
+    }));`;
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", script], {
+      env: testEnvironment(),
+    });
+    const ended = once(child, "close");
+    let said = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      said += text;
+      if (said === "at work\n") child.kill(signal);
+    });
+    expect(await ended).toEqual([null, signal]);
+    expect(said).toBe("at work\ntidied up\n");
+  },
+);

@@ -14,7 +14,7 @@ export interface Ran {
 
 export interface RunOptions {
   /** What is piped in; nothing by default. */
-  readonly input?: string;
+  readonly input?: string | Uint8Array;
   readonly environment?: NodeJS.ProcessEnv;
   readonly folder?: string;
 }

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { copyGguf } from "../gguf-copy.ts";
 import { writeTinyModel } from "../tiny-model.ts";
 import { runCria } from "./run-cria.ts";
 
@@ -38,6 +39,32 @@ describe("tokenize", () => {
   test("--parse-special reads control tokens", async () => {
     expect(JSON.parse(await tokenize("-p", "</s>", "--ids", "--parse-special"))).toContain(2);
     expect(JSON.parse(await tokenize("-p", "</s>", "--ids"))).not.toContain(2);
+  });
+
+  test("a vocabulary without weights is enough, and so is a tokenizer's file", async () => {
+    const [bare, converted] = [join(folder, "bare.gguf"), join(folder, "converted")];
+    await copyGguf(model, bare, { bare: true });
+    await runCria(["convert", model, converted]);
+    const wanted = await tokenize("-p", "bada", "--ids");
+    for (const from of [
+      ["-m", bare],
+      ["--tokenizer", join(converted, "tokenizer.model")],
+    ])
+      expect(await runCria(["tokenize", ...from, "-p", "bada", "--ids"])).toMatchObject({
+        code: 0,
+        stdout: wanted,
+      });
+  });
+
+  test("what is piped in is read as a file is: a mark at the start stays, and what is no text is refused", async () => {
+    const piped = (bytes: Uint8Array) => runCria(["tokenize", "-m", model, "--ids"], { input: bytes });
+    const path = join(folder, "marked.txt");
+    writeFileSync(path, "\ufeffba");
+    expect((await piped(Buffer.from("\ufeffba"))).stdout).toBe(await tokenize("-f", path, "--ids"));
+    expect(await piped(Uint8Array.of(97, 255, 254))).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("standard input: not UTF-8"),
+    });
   });
 
   test("--decode gives the text back", async () => {

@@ -1,10 +1,12 @@
 /** `cria tokenize`: a text's tokens, and the text of tokens. Needs a model's tokenizer, not its weights. */
 import type { Command } from "commander";
-import { openCheckpoint } from "../../model/checkpoint.ts";
+import { openCheckpoint, openTensorFile } from "../../model/checkpoint.ts";
+import { readVocabulary } from "../../model/companions.ts";
 import { nodeFiles } from "../../platform/node/file-system.ts";
 import { resolveModel } from "../../platform/node/hub/resolve.ts";
 import { CriaError } from "../../shared/errors.ts";
 import { createTokenizer } from "../../tokenizer/create-tokenizer.ts";
+import { vocabularyFromGguf } from "../../tokenizer/from-gguf.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import { addInputOptions, type InputFlags, inputText } from "../input.ts";
 import { addModelOptions, given, type ModelFlags, requireModel } from "../options.ts";
@@ -41,7 +43,15 @@ export function addTokenizeCommand(program: Command): void {
 }
 
 async function openTokenizer(command: Command, flags: Flags): Promise<Tokenizer> {
+  if (flags.model === undefined && flags.tokenizer !== undefined)
+    return createTokenizer(await readVocabulary(flags.tokenizer, nodeFiles));
   const path = await resolveModel(requireModel(command, flags.model), given({ offline: flags.offline }));
+  if (flags.tokenizer === undefined) {
+    // A GGUF with a tokenizer needs neither weights nor an architecture that Cria runs.
+    const { metadata, close } = await openTensorFile(path, nodeFiles);
+    await close();
+    if (metadata.has("tokenizer.ggml.model")) return createTokenizer(vocabularyFromGguf(metadata));
+  }
   const { file, vocabulary } = await openCheckpoint(path, nodeFiles, flags.tokenizer);
   await file.close();
   if (!vocabulary)
