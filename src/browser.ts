@@ -10,6 +10,7 @@
  */
 import { createReferenceDevice } from "./devices/reference/device.ts";
 import { createWasmDevice, sharesMemory } from "./devices/wasm/device.ts";
+import { threadCountFor } from "./devices/wasm/threads.ts";
 import type { FileSystem } from "./files/byte-source.ts";
 import { parseModelName } from "./files/hub/name.ts";
 import { remoteFiles } from "./files/remote-files.ts";
@@ -40,8 +41,6 @@ export interface LoadOptions extends LoadModelOptions {
   /** Told once when the page lacks what makes it fast. */
   readonly onNotice?: (message: string) => void;
 }
-
-const MOST_THREADS = 8;
 
 /**
  * Loads a model from an address, from a file that a person chose, or by name from the hub: `hf:user/repo/file.gguf`.
@@ -92,9 +91,7 @@ function addressOf(source: string): string {
 }
 
 async function createDevice({ threads, onNotice }: LoadOptions): Promise<Device> {
-  const threadCount = threads ?? Math.min(threadLimit(), MOST_THREADS);
-  if (!(Number.isInteger(threadCount) && threadCount >= 1 && threadCount <= 64))
-    throw new CriaError("bad-input", `threads is ${threadCount}; expected an integer from 1 to 64`);
+  const threadCount = threadCountFor(threads, threadLimit());
   try {
     if (sharesMemory()) return await createWasmDevice({ startThread, threadCount });
     onNotice?.(

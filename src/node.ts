@@ -8,6 +8,7 @@
 import { totalmem } from "node:os";
 import { createReferenceDevice } from "./devices/reference/device.ts";
 import { createWasmDevice } from "./devices/wasm/device.ts";
+import { threadCountFor } from "./devices/wasm/threads.ts";
 import { type LoadModelOptions, loadModel } from "./generate/load-model.ts";
 import type { Model } from "./generate/model.ts";
 import { defaultModelPath } from "./platform/node/default-model.ts";
@@ -72,9 +73,6 @@ export async function load(source: string = defaultModelPath(), options: LoadOpt
   return loadModel(path, platform, options);
 }
 
-/** More threads than this seldom help: a token waits for the slowest at every op. */
-const MOST_THREADS = 8;
-
 /** What the process may use: a container has less than its machine. */
 function machineMemory(): number {
   const constrained = process.constrainedMemory();
@@ -82,9 +80,7 @@ function machineMemory(): number {
 }
 
 async function createDevice({ device, threads, onNotice }: LoadOptions): Promise<Device> {
-  const threadCount = threads ?? Math.min(threadLimit(), MOST_THREADS);
-  if (!(Number.isInteger(threadCount) && threadCount >= 1 && threadCount <= 64))
-    throw new CriaError("bad-input", `threads is ${threadCount}; expected an integer from 1 to 64`);
+  const threadCount = threadCountFor(threads, threadLimit());
   if (device === "reference") return createReferenceDevice();
   try {
     return await createWasmDevice({ startThread, threadCount });

@@ -81,3 +81,19 @@ export interface FileSystem {
   folderOf(path: string): string;
   baseName(path: string): string;
 }
+
+/** Writes a file whole or not at all. @throws what `write` throws, and the system */
+export async function writeWhole(
+  files: FileSystem,
+  path: string,
+  write: (sink: ByteSink) => Promise<void>,
+): Promise<void> {
+  const sink = await files.create(path);
+  try {
+    await write(sink);
+    await sink.close();
+  } catch (error) {
+    await sink.abort();
+    throw error;
+  }
+}

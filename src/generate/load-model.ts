@@ -49,9 +49,9 @@ export interface LoadPlatform {
 }
 
 /** Longer contexts cost memory at once, so they have to be asked for. */
-const DEFAULT_CONTEXT = 4096;
+export const DEFAULT_CONTEXT = 4096;
 
-/** @throws {CriaError} "not-found", "bad-file", "unsupported" for the files; "bad-input" for the options; "aborted". */
+/** @throws {CriaError} "not-found", "bad-file", "unsupported" for the files; "bad-input" for the options; "no-memory"; "aborted". */
 export async function loadModel(
   path: string,
   platform: LoadPlatform,

@@ -17,7 +17,7 @@ export class Random {
   readonly #words: Uint32Array = new Uint32Array(4);
 
   /**
-   * @param seed an integer in [0, 2⁵³); every seed gives its own sequence.
+   * @param seed an integer in [0, 2⁵³); those below 2³² give a sequence of their own each.
    * @throws {CriaError} "bad-input" for any other seed.
    */
   constructor(seed: number) {

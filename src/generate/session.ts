@@ -9,7 +9,7 @@
  *
  * Flow: Sequence → saveSession → file → restoreSession → Sequence.
  */
-import type { FileSystem } from "../files/byte-source.ts";
+import { type FileSystem, writeWhole } from "../files/byte-source.ts";
 import { readSafetensors } from "../files/safetensors/read.ts";
 import { writeSafetensors } from "../files/safetensors/write.ts";
 import { CriaError, throwIfAborted } from "../shared/errors.ts";
@@ -34,18 +34,12 @@ export async function saveSession(
     ["cache", formatText(sequence)],
     ["ids", JSON.stringify(sequence.ids)],
   ]);
-  const sink = await files.create(path);
-  try {
-    const tensors = sequence.tensors();
-    await writeSafetensors(sink, {
-      ...{ metadata, tensors, vectors: new Set(), packedAsBytes: true },
+  await writeWhole(files, path, (sink) =>
+    writeSafetensors(sink, {
+      ...{ metadata, tensors: sequence.tensors(), vectors: new Set(), packedAsBytes: true },
       ...(signal ? { signal } : {}),
-    });
-    await sink.close();
-  } catch (error) {
-    await sink.abort();
-    throw error;
-  }
+    }),
+  );
 }
 
 /**

@@ -10,7 +10,7 @@
  * Flow: train/ (parameters) → writeAdapter; path → openAdapter → mergedWeights, generate/ (several at once).
  * Source: Hu et al. 2021, arXiv 2106.09685; PEFT's checkpoint format; llama.cpp's convert_lora_to_gguf.
  */
-import type { ByteSink, FileSystem } from "../files/byte-source.ts";
+import { type FileSystem, writeWhole } from "../files/byte-source.ts";
 import { isGguf, openGguf } from "../files/gguf/read.ts";
 import { type GgufEntry, writeGguf } from "../files/gguf/write.ts";
 import { readSafetensors } from "../files/safetensors/read.ts";
@@ -242,7 +242,7 @@ async function writeGgufAdapter(adapter: AdapterContents, path: string, files: F
     matrix(`${weight}.lora_a`, a, rank),
     matrix(`${weight}.lora_b`, b, b.length / rank),
   ]);
-  await writing(files, path, (sink) => writeGguf(sink, { entries, tensors }));
+  await writeWhole(files, path, (sink) => writeGguf(sink, { entries, tensors }));
 }
 
 async function writePeft(
@@ -281,10 +281,10 @@ async function writePeft(
     ...{ use_rslora: false, use_dora: false, rank_pattern: {}, alpha_pattern: {}, fan_in_fan_out: false },
     ...{ inference_mode: true, init_lora_weights: true, modules_to_save: null },
   };
-  await writing(files, files.join(folder, "adapter_model.safetensors"), (sink) =>
+  await writeWhole(files, files.join(folder, "adapter_model.safetensors"), (sink) =>
     writeSafetensors(sink, { metadata: new Map([["format", "pt"]]), tensors, vectors: new Set() }),
   );
-  await writing(files, files.join(folder, "adapter_config.json"), (sink) =>
+  await writeWhole(files, files.join(folder, "adapter_config.json"), (sink) =>
     sink.write(new TextEncoder().encode(`${JSON.stringify(settings, undefined, 2)}\n`)),
   );
 }
@@ -303,21 +303,6 @@ function matrix(name: string, values: Float32Array, rows: number): StoredTensor 
       return new Uint8Array(part.buffer);
     },
   };
-}
-
-async function writing(
-  files: FileSystem,
-  path: string,
-  write: (sink: ByteSink) => Promise<void>,
-): Promise<void> {
-  const sink = await files.create(path);
-  try {
-    await write(sink);
-    await sink.close();
-  } catch (error) {
-    await sink.abort();
-    throw error;
-  }
 }
 
 /** The weights with an adapter's product added, as F32; those without one stay as they are. */

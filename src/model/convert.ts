@@ -7,7 +7,7 @@
  *
  * Flow: openCheckpoint (rows) → number format → writeGguf or writeSafetensors.
  */
-import type { ByteSink, FileSystem } from "../files/byte-source.ts";
+import { type FileSystem, writeWhole } from "../files/byte-source.ts";
 import { writeGguf } from "../files/gguf/write.ts";
 import { writeSafetensors } from "../files/safetensors/write.ts";
 import type { StoredTensor } from "../files/stored-tensor.ts";
@@ -106,7 +106,7 @@ async function toGguf(
   // A GGUF may also have no tokenizer of its own, but one beside it.
   const replaced = options.tokenizer !== undefined || !file.metadata.has("tokenizer.ggml.model");
   const entries = describeGguf(checkpoint, tensors, kept, replaced);
-  await writing(files, path, (sink) => writeGguf(sink, { entries, tensors, ...limits(options) }));
+  await writeWhole(files, path, (sink) => writeGguf(sink, { entries, tensors, ...limits(options) }));
 }
 
 async function toSafetensors(
@@ -141,7 +141,7 @@ async function toSafetensors(
       `${file.name}: its rope factors are stored as a table, which config.json cannot hold`,
     );
   const writeText = (name: string, contents: string | Uint8Array) =>
-    writing(files, files.join(folder, name), (sink) =>
+    writeWhole(files, files.join(folder, name), (sink) =>
       sink.write(typeof contents === "string" ? new TextEncoder().encode(contents) : contents),
     );
   const format = tensors.find(({ rows }) => rows > 1)?.format ?? "F32";
@@ -155,7 +155,7 @@ async function toSafetensors(
   if (vocabulary) texts.set("tokenizer_config.json", tokenizerConfigJson(vocabulary, chatTemplate));
   if (options.alone) await checkFolder(folder, new Set([files.baseName(target), ...texts.keys()]), files);
   const metadata = new Map([["format", "pt"]]);
-  await writing(files, target, (sink) =>
+  await writeWhole(files, target, (sink) =>
     writeSafetensors(sink, { metadata, tensors, vectors, ...limits(options) }),
   );
   for (const [name, text] of texts) await writeText(name, text);
@@ -177,22 +177,6 @@ async function checkFolder(folder: string, written: ReadonlySet<string>, files: 
 
 function limits({ signal, onProgress }: ConvertOptions): Pick<ConvertOptions, "signal" | "onProgress"> {
   return { ...(signal ? { signal } : {}), ...(onProgress ? { onProgress } : {}) };
-}
-
-/** Writes a file whole or not at all. */
-async function writing(
-  files: FileSystem,
-  path: string,
-  write: (sink: ByteSink) => Promise<void>,
-): Promise<void> {
-  const sink = await files.create(path);
-  try {
-    await write(sink);
-    await sink.close();
-  } catch (error) {
-    await sink.abort();
-    throw error;
-  }
 }
 
 /** The tensor in the format asked for. Norms are a row of gains and are always F32, as llama.cpp expects. */

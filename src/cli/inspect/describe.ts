@@ -8,6 +8,7 @@ import { createReferenceDevice } from "../../devices/reference/device.ts";
 import { createWasmDevice } from "../../devices/wasm/device.ts";
 import type { FileSystem } from "../../files/byte-source.ts";
 import { type TensorFile, tensorBytes } from "../../files/stored-tensor.ts";
+import { DEFAULT_CONTEXT } from "../../generate/load-model.ts";
 import { type MemoryNeed, reckonMemory } from "../../generate/memory.ts";
 import type { CacheFormatOption } from "../../model/cache-format.ts";
 import { openTensorFile } from "../../model/checkpoint.ts";
@@ -73,8 +74,6 @@ export interface DescribeOptions {
   readonly cacheFormat?: CacheFormatOption;
   readonly tokenizer?: string;
 }
-
-const DEFAULT_CONTEXT = 4096;
 
 /** @throws {CriaError} when the file cannot be opened at all. */
 export async function describeModel(

@@ -48,6 +48,17 @@ export interface Threads {
   dispose(): Promise<boolean>;
 }
 
+/** More threads than this seldom help: a token waits for the slowest at every op. */
+const MOST_THREADS = 8;
+
+/** As many threads as are asked for, or as `limit`, those that the machine runs at a time, makes sensible. */
+export function threadCountFor(asked: number | undefined, limit: number): number {
+  const count = asked ?? Math.min(limit, MOST_THREADS);
+  if (!(Number.isInteger(count) && count >= 1 && count <= 64))
+    throw new CriaError("bad-input", `threads is ${count}; expected an integer from 1 to 64`);
+  return count;
+}
+
 /** Runs plans at once. */
 export function callerThread(kernels: Kernels, control: number): Threads {
   return {

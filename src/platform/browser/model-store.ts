@@ -117,7 +117,7 @@ async function wholeFile(
   return file?.size === totalBytes ? file : undefined;
 }
 
-/** Drops what follows the last chunk that is as it was written. Whole files are taken without reading them. */
+/** Begins anew unless the last chunk is as it was written. Whole files are taken without reading them. */
 async function keepGoodChunks(handle: FileSystemFileHandle, record: Record): Promise<void> {
   const file = await handle.getFile();
   if (doneBytes(record) === record.totalBytes && file.size === record.totalBytes) return;
