@@ -24,17 +24,6 @@ import {
 
 /** Bytes of panels that a thread unpacks at a time: half of a usual second cache. */
 const PANEL_BYTES = 256 << 10;
-/** Sums of a tile of tokens before a thread's panels (multiply-panels.ts). Slots of few tokens fit into both (row-pair.ts). */
-const PANEL_SUMS_BYTES = 512;
-/** A block of a panel: bytes, or 16-bit integers and scales (multiply-wide.ts). */
-const BLOCK_QUANTS = 256;
-const WIDE_BLOCK_BYTES = 544;
-/** Scratch of a thread for embed, convert and x·W (dequantize.ts, dequantize-panels.ts). */
-export const DEQUANTIZE_BYTES: number = 8 * 32 * 4 + 8 * (256 + 128);
-/** Scratch of a thread for interleave: two forms of a block. */
-const INTERLEAVE_BYTES = 512;
-/** A tile of floats (float-tile.ts). */
-const TILE_BYTES = 192;
 
 /** Puts plain rows at `source` into the interleaved order at `target`. */
 export function interleaveCall(
@@ -50,13 +39,13 @@ export function interleaveCall(
 ): Call {
   return call(
     ...[codes.INTERLEAVE, source, rows.stride, target, formatCode(rows.format), rows.rows, rows.columns],
-    ...[scratch, INTERLEAVE_BYTES],
+    ...[scratch, 2 * codes.BLOCK_QUANTS],
   );
 }
 
 /** Bytes of scratch space that `interleaveCall` needs. */
 export function interleaveScratch(threadCount: number): number {
-  return threadCount * INTERLEAVE_BYTES;
+  return threadCount * 2 * codes.BLOCK_QUANTS;
 }
 
 /** Bytes of a matrix in the interleaved order. */
@@ -96,7 +85,7 @@ export function lowerMatmulGrad(place: Place, { x, dy, dw, scale = 1, count }: O
 }
 
 /** Scratch of a thread for products of floats: a tile, and panels of a (multiply-float-panels.ts). */
-const PIECE_BYTES = TILE_BYTES + 192 * 384 * 4;
+const PIECE_BYTES = codes.TILE_BYTES + 192 * 384 * 4;
 /** Bytes of panels of b that exist at once, about: larger matrices are multiplied in parts. */
 const PART_BYTES = 16 << 20;
 
@@ -116,7 +105,7 @@ function multiplyPanels(place: Place, args: MatmulArgs, plain: boolean): Call[] 
   const perRow = transposed ? panelBytes(1, w.columns) : 4 * w.columns;
   const partRows = Math.min(w.rows, 8 * Math.max(1, Math.floor(PART_BYTES / perRow / 8)));
   const panels = scratch.take(8 * perRow * Math.ceil(partRows / 8));
-  const perThread = scratch.perThread(Math.max(PIECE_BYTES, DEQUANTIZE_BYTES));
+  const perThread = scratch.perThread(Math.max(PIECE_BYTES, codes.DEQUANTIZE_BYTES));
   return scratch.resolve(() => {
     const calls = source.calls();
     for (let first = 0; first < w.rows; first += partRows) {
@@ -146,7 +135,7 @@ function multiplyPart(place: Place, args: MatmulArgs, plain: boolean, part: Part
   // Rows of w are columns of y, or for x·W of x; then the parts but the first add to what is there.
   const [xFirst, yFirst] = transposed ? [first, 0] : [0, first];
   const base = transposed && first > 0 ? y : residual;
-  const bytes = Math.max(PIECE_BYTES, DEQUANTIZE_BYTES);
+  const bytes = Math.max(PIECE_BYTES, codes.DEQUANTIZE_BYTES);
   return [
     call(
       ...[codes.PACK_FLOAT_PANELS, address, w.stride, way, depth, 0, columns, panels],
@@ -169,8 +158,8 @@ function multiplyPacked(place: Place, args: MatmulArgs): Call[] {
   const recordStride = blocks * (wide ? codes.WIDE_RECORD_BYTES : codes.RECORD_BYTES);
   const shortGroups = groupLength(w.format) === 16;
   const scaleBytes = 32 * (shortGroups ? 2 : 1) * (hasOffsets(w.format) ? 2 : 1);
-  const panelBytes = blocks * (wide ? WIDE_BLOCK_BYTES : BLOCK_QUANTS + scaleBytes);
-  const threadBytes = PANEL_SUMS_BYTES + panelBytes * Math.max(1, Math.floor(PANEL_BYTES / panelBytes));
+  const panelBytes = blocks * (wide ? codes.WIDE_BLOCK_BYTES : codes.BLOCK_QUANTS + scaleBytes);
+  const threadBytes = codes.SUMS_BYTES + panelBytes * Math.max(1, Math.floor(PANEL_BYTES / panelBytes));
   const scratch = new Scratch(place);
   const { calls, address } = weights(place, scratch, w);
   const records = scratch.take(x.rows * recordStride);
@@ -196,7 +185,7 @@ function multiplyFloats(place: Place, args: MatmulArgs): Call[] {
   const scratch = new Scratch(place);
   const { calls, address } = weights(place, scratch, w);
   const tokens = scratch.take(packs ? 24 * Math.ceil(x.rows / 6) * w.columns : 0);
-  const threadBytes = packs ? TILE_BYTES + 32 * w.columns : 0;
+  const threadBytes = packs ? codes.TILE_BYTES + 32 * w.columns : 0;
   const perThread = scratch.perThread(threadBytes);
   return scratch.resolve(() => [
     ...calls(),

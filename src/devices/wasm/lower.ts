@@ -10,7 +10,7 @@ import type { PackedAttentionArgs } from "../../ops/packed-attention.ts";
 import type { CacheArgs } from "../../ops/store.ts";
 import { CriaError } from "../../shared/errors.ts";
 import * as codes from "./kernels/codes.ts";
-import { DEQUANTIZE_BYTES, lowerMatmul, lowerMatmulGrad, weights } from "./lower-products.ts";
+import { lowerMatmul, lowerMatmulGrad, weights } from "./lower-products.ts";
 import {
   type Call,
   call,
@@ -27,8 +27,6 @@ import {
 const ATTENTION_BLOCK = 128;
 /** Rows times key/value heads up to which the spans of a query are shared among threads. */
 const ATTENTION_SHARES = 16;
-/** Rows whose part of a gain's gradient is summed alone (rms-norm-grad.ts). */
-const GAIN_ROWS = 32;
 
 type Lowerings = { readonly [Name in OpName]: (place: Place, args: OpArgs[Name]) => Call[] };
 
@@ -58,7 +56,7 @@ const lowerings: Lowerings = {
       return lowerings.copy(place, { x: table, rows: tokens, y, count });
     const scratch = new Scratch(place);
     const { calls, address } = weights(place, scratch, table);
-    const dequantize = scratch.perThread(DEQUANTIZE_BYTES);
+    const dequantize = scratch.perThread(codes.DEQUANTIZE_BYTES);
     const { format, columns } = table;
     return scratch.resolve(() => [
       ...calls(),
@@ -71,7 +69,7 @@ const lowerings: Lowerings = {
           place.addressOf(tokens),
           ...rowsOf(place, y),
         ],
-        ...[place.addressOf(count), ONES, dequantize(), DEQUANTIZE_BYTES],
+        ...[place.addressOf(count), ONES, dequantize(), codes.DEQUANTIZE_BYTES],
       ),
     ]);
   },
@@ -188,12 +186,12 @@ const lowerings: Lowerings = {
       return [call(codes.NARROW, ...rowsOf(place, x), ...rowsOf(place, y), x.rows, x.columns)];
     const scratch = new Scratch(place);
     const { calls, address } = weights(place, scratch, x);
-    const dequantize = scratch.perThread(DEQUANTIZE_BYTES);
+    const dequantize = scratch.perThread(codes.DEQUANTIZE_BYTES);
     return scratch.resolve(() => [
       ...calls(),
       call(
         ...[codes.CONVERT, address(), formatCode(x.format), x.rows, x.columns, ...rowsOf(place, y)],
-        ...[ONES, dequantize(), DEQUANTIZE_BYTES],
+        ...[ONES, dequantize(), codes.DEQUANTIZE_BYTES],
       ),
     ]);
   },
@@ -227,7 +225,7 @@ const lowerings: Lowerings = {
   },
   rmsNormGrad(place, { x, w, dy, dx, dw, epsilon, count }) {
     const scratch = new Scratch(place);
-    const parts = scratch.take(dw ? 4 * x.columns * Math.ceil(x.rows / GAIN_ROWS) : 0);
+    const parts = scratch.take(dw ? 4 * x.columns * Math.ceil(x.rows / codes.GAIN_ROWS) : 0);
     return scratch.resolve(() => [
       call(
         ...[codes.RMS_NORM_GRAD, ...rowsOf(place, x), place.addressOf(w), ...rowsOf(place, dy)],

@@ -68,6 +68,18 @@ export const FEW_ROWS = 3;
 export const PACKED_TOKENS = 12;
 
 // Room that lowering gives to kernels.
+/** Bytes that 32 columns of 8 rows take as unsigned bytes, the common form of all packed formats; interleave needs two. */
+export const BLOCK_QUANTS = 256;
+/** The same as 16-bit integers with their scales (multiply-wide.ts). */
+export const WIDE_BLOCK_BYTES = 544;
+/** What `dequantizeBlock` needs: the values, [8 rows][32 columns], then room for what they are made of. */
+export const DEQUANTIZE_BYTES = 4096;
+/** A tile's sums, 8 floats for each of 16 tokens, before a thread's panels (multiply-panels.ts). */
+export const SUMS_BYTES = 512;
+/** A tile of floats at an edge (float-tile.ts). */
+export const TILE_BYTES = 192;
+/** Rows whose part of the gains' gradient is summed alone (rms-norm-grad.ts). */
+export const GAIN_ROWS = 32;
 /** Positions of a span of attention, a whole number of pieces (attention.ts). */
 export const SPAN = 256;
 /** A block's record of activations, as int8 and as int16 (quantize-activations.ts). */

@@ -2,8 +2,8 @@
  * Interleaved weights (formats.ts) as panels of floats whose steps are rows of W: what x·W multiplies with, in any
  * format. Eight rows at a time; for each panel of 8 columns they are eight steps.
  */
-import { F32 } from "./codes";
-import { biasOf, BLOCK_QUANTS, groupBytes, hasOffsets, hasShortGroups, isFloats } from "./formats";
+import { BLOCK_QUANTS, F32 } from "./codes";
+import { biasOf, groupBytes, hasOffsets, hasShortGroups, isFloats } from "./formats";
 import { gatherEight } from "./float-panels";
 import { B_STEP } from "./float-tile";
 import { fourRows } from "./multiply-floats";
@@ -14,7 +14,7 @@ const BLOCKS = 8;
 
 /**
  * The 8 rows at `w`, of which `rows` exist, to `target`; from there each panel lies `panelBytes` after the one before.
- * `scratch` has room for DEQUANTIZE_SCRATCH bytes.
+ * `scratch` has room for DEQUANTIZE_BYTES bytes.
  */
 export function dequantizeRows(
   format: i32,

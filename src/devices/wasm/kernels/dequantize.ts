@@ -2,9 +2,8 @@
  * Values of interleaved weights as floats, 32 columns of 8 rows at a time: what embed, convert and the transposed
  * product read.
  */
-import { BF16, F32 } from "./codes";
+import { BF16, BLOCK_QUANTS, F32 } from "./codes";
 import {
-  BLOCK_QUANTS,
   biasOf,
   blockBytes,
   blocksPerHead,
@@ -15,9 +14,6 @@ import {
 } from "./formats";
 import { halfToFloat } from "./numbers";
 import { unpackPanel } from "./panels";
-
-/** Scratch space that `dequantizeBlock` needs: the values, [8 rows][32 columns], then room for what they are made of. */
-export const DEQUANTIZE_SCRATCH: usize = 8 * 32 * 4 + 8 * (BLOCK_QUANTS + 128);
 
 /**
  * Columns 32·block … of the 8 rows at `w`, as f32 at `out`, [8][32]. With fewer than 32 columns left, only those.

@@ -13,8 +13,6 @@ export const TILE_COLUMNS: i32 = 8;
 /** Bytes of one step of k in each panel. */
 export const A_STEP: usize = 24;
 export const B_STEP: usize = 32;
-/** Room for a tile at an edge. */
-export const TILE_BYTES: usize = 192;
 
 export function multiplyTile(
   a: usize,

@@ -15,11 +15,8 @@
  *
  * A quant is put together from these as an unsigned integer: the signed one plus `biasOf` the format.
  */
-import { BF16, F16, F32, IQ4_NL, Q2_K, Q3_K, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0 } from "./codes";
+import { BF16, BLOCK_QUANTS, F16, F32, IQ4_NL, Q2_K, Q3_K, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0 } from "./codes";
 import { finiteHalves } from "./numbers";
-
-/** Bytes that 32 columns of 8 rows take as unsigned bytes: the common form of all packed formats. */
-export const BLOCK_QUANTS: usize = 256;
 
 @inline
 export function isFloats(format: i32): bool {

@@ -2,13 +2,12 @@
  * Puts rows of weights from the file's order into the interleaved one (formats.ts), 8 rows at a time, losslessly. Rows
  * beyond the last are zeros. Threads share the groups; bound by the shuffling, at about an instruction a weight.
  *
- * Words: source, stride, target, format, rows, columns, scratch, its bytes a thread (INTERLEAVE_SCRATCH).
+ * Words: source, stride, target, format, rows, columns, scratch, its bytes a thread.
  */
 import { address, integer, shareFirst } from "./call";
-import { F32, IQ4_NL, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0 } from "./codes";
+import { BLOCK_QUANTS, F32, IQ4_NL, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0 } from "./codes";
 import { fileBlockBytes, fileGroupOffset, fileGroupScale, fileQuants, fileScaleAt } from "./file-blocks";
 import {
-  BLOCK_QUANTS,
   blockBytes,
   blocksPerHead,
   groupBytes,

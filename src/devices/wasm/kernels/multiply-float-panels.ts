@@ -12,10 +12,10 @@
  */
 import { takePiece } from "./barrier";
 import { address, float, integer, shareFirst } from "./call";
-import { COPY_PANELS, GATHER_PANELS } from "./codes";
+import { COPY_PANELS, GATHER_PANELS, TILE_BYTES } from "./codes";
 import { dequantizeRows } from "./dequantize-panels";
 import { copyEight, copySix, gatherEight, gatherSix } from "./float-panels";
-import { A_STEP, B_STEP, multiplyEdge, multiplyTile, TILE_BYTES, TILE_COLUMNS, TILE_ROWS } from "./float-tile";
+import { A_STEP, B_STEP, multiplyEdge, multiplyTile, TILE_COLUMNS, TILE_ROWS } from "./float-tile";
 import { groupBytes } from "./formats";
 
 /** Steps of k in a block, at most: 12 KiB of b and 9 of a. */

@@ -12,9 +12,9 @@
  */
 import { takeOwnPiece } from "./barrier";
 import { address, float, integer, pieceCount, shareFirst } from "./call";
-import { BF16, F16, F32, PACKED_TOKENS } from "./codes";
+import { BF16, F16, F32, PACKED_TOKENS, TILE_BYTES } from "./codes";
 import { gatherSix } from "./float-panels";
-import { A_STEP, multiplyEdge, multiplyTile, TILE_BYTES, TILE_COLUMNS, TILE_ROWS } from "./float-tile";
+import { A_STEP, multiplyEdge, multiplyTile, TILE_COLUMNS, TILE_ROWS } from "./float-tile";
 import { groupBytes } from "./formats";
 import { finiteHalves, multiplyAdd } from "./numbers";
 import { putGroup } from "./put";

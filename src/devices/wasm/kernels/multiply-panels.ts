@@ -6,21 +6,18 @@
  * the same order. Sums of a token and group are kept in scratch space between blocks. Words: as in multiply-packed.ts.
  */
 import { address, integer } from "./call";
-import { Q6_K, RECORD_BYTES, SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES } from "./codes";
+import { BLOCK_QUANTS, Q6_K, RECORD_BYTES, SUMS_BYTES, SUM_PAIRS, SUM_QUADS, SUM_QUADS_OF_BYTES, WIDE_BLOCK_BYTES } from "./codes";
 import { dotNarrow } from "./dots";
-import { BLOCK_QUANTS, blockBytes, blocksPerHead, groupBytes, hasOffsets, hasOnes, hasShortGroups, headBytes, isK, isWide } from "./formats";
-import { multiplyWideTile, unpackWidePanel, WIDE_BLOCK_BYTES } from "./multiply-wide";
+import { blockBytes, blocksPerHead, groupBytes, hasOffsets, hasOnes, hasShortGroups, headBytes, isK, isWide } from "./formats";
+import { multiplyWideTile, unpackWidePanel } from "./multiply-wide";
 import { multiplyAdd } from "./numbers";
 import { addTile, TILE } from "./panel-tile";
 import { panelBlockBytes, unpackPanel } from "./panels";
 import { putGroup } from "./put";
 import { RECORD_SCALE, RECORD_SECOND_SUM, RECORD_SUM } from "./quantize-activations";
 
-/** Tokens at a time: with 2,048 columns their activations take 48 KiB. */
-const TILE_TOKENS = 16;
-
-/** Scratch: the tile's sums (8 floats a token), then panels. */
-const SUMS_BYTES: usize = 32 * TILE_TOKENS;
+/** Tokens at a time, as SUMS_BYTES has room for: with 2,048 columns their activations take 48 KiB. */
+const TILE_TOKENS = SUMS_BYTES / 32;
 
 /** The groups [groupFirst, groupLast) for all tokens. */
 export function multiplyPanels(call: usize, count: i32, groupFirst: i32, groupLast: i32, thread: i32): void {

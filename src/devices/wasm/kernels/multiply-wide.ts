@@ -6,21 +6,18 @@
  * panel, but two instructions for 8 products where splitting into nibbles takes four.
  */
 import { address, integer } from "./call";
-import { WIDE_RECORD_BYTES } from "./codes";
-import { BLOCK_QUANTS, blockBytes } from "./formats";
+import { BLOCK_QUANTS, WIDE_BLOCK_BYTES, WIDE_RECORD_BYTES } from "./codes";
+import { blockBytes } from "./formats";
 import { multiplyAdd } from "./numbers";
 import { TILE } from "./panel-tile";
 import { unpackPanel } from "./panels";
 import { WIDE_RECORD_SCALE } from "./quantize-activations";
 
-/** Bytes of 32 columns of 8 rows. */
-export const WIDE_BLOCK_BYTES: usize = 2 * BLOCK_QUANTS + 32;
-
 /** Unpacks the group at `w`, by way of a block of a usual panel at `scratch`. */
 export function unpackWidePanel(format: i32, w: usize, blocks: i32, panel: usize, scratch: usize, ones: v128): void {
   for (let block = 0; block < blocks; block++) {
     unpackPanel(format, w, 1, scratch, ones);
-    for (let at: usize = 0; at < BLOCK_QUANTS; at += 32) {
+    for (let at: usize = 0; at < <usize>BLOCK_QUANTS; at += 32) {
       widenStep(scratch + at, panel + 2 * at);
       widenStep(scratch + at + 16, panel + 2 * at + 16);
     }

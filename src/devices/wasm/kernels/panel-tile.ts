@@ -7,9 +7,8 @@
  * `q`, `p` and `x` are the same variables in each, which keeps the compiler from doing one token after the other with
  * everything else in memory (scripts/build-wasm.ts).
  */
-import { SUM_PAIRS } from "./codes";
+import { BLOCK_QUANTS, SUM_PAIRS } from "./codes";
 import { pairs, quads } from "./dots";
-import { BLOCK_QUANTS } from "./formats";
 import { multiplyAdd } from "./numbers";
 import { RECORD_PAIRS, RECORD_SCALE, RECORD_SECOND_SUM, RECORD_SUM } from "./quantize-activations";
 

@@ -3,9 +3,8 @@
  * columns 256 unsigned bytes (8 steps of 4 columns; rows 0-3, rows 4-7), then for each group of columns 8 scales in
  * f32 and, if the format has them, 8 offsets. Unpacked once, read for each token.
  */
-import { IQ4_NL, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0 } from "./codes";
+import { BLOCK_QUANTS, IQ4_NL, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0 } from "./codes";
 import {
-  BLOCK_QUANTS,
   blockBytes,
   blocksPerHead,
   hasOffsets,

@@ -3,10 +3,8 @@
  * space; a second call adds these in order, so that the sum does not depend on the threads.
  */
 import { address, float, integer, shareFirst } from "./call";
+import { GAIN_ROWS } from "./codes";
 import { sumLanes } from "./numbers";
-
-/** Rows whose part of the gains' gradient is summed alone. lower.ts makes room for the parts. */
-const BLOCK_ROWS = 32;
 
 /** Words: x, stride, w, dy, stride, dx, stride, count, columns, epsilon, parts [blocks, columns] (0: not wanted). */
 export function rmsNormGrad(call: usize, thread: i32, threadCount: i32): void {
@@ -14,13 +12,13 @@ export function rmsNormGrad(call: usize, thread: i32, threadCount: i32): void {
   const columns = integer(call, 9);
   const parts = address(call, 11);
   const bytes = <usize>columns << 2;
-  const blocks = (count + BLOCK_ROWS - 1) / BLOCK_ROWS;
+  const blocks = (count + GAIN_ROWS - 1) / GAIN_ROWS;
   const last = shareFirst(blocks, thread + 1, threadCount);
   for (let block = shareFirst(blocks, thread, threadCount); block < last; block++) {
     const part = parts ? parts + <usize>block * bytes : 0;
     if (part) memory.fill(part, 0, bytes);
-    const rowLast = min(count, (block + 1) * BLOCK_ROWS);
-    for (let row = block * BLOCK_ROWS; row < rowLast; row++) oneRow(call, row, columns, part);
+    const rowLast = min(count, (block + 1) * GAIN_ROWS);
+    for (let row = block * GAIN_ROWS; row < rowLast; row++) oneRow(call, row, columns, part);
   }
 }
 
@@ -68,7 +66,7 @@ function oneRow(call: usize, row: i32, columns: i32, part: usize): void {
 /** Adds the parts to dw; threads share the columns. Words: parts, columns, count, dw. */
 export function rmsNormGainGrad(call: usize, thread: i32, threadCount: i32): void {
   const columns = integer(call, 2);
-  const blocks = (load<i32>(address(call, 3)) + BLOCK_ROWS - 1) / BLOCK_ROWS;
+  const blocks = (load<i32>(address(call, 3)) + GAIN_ROWS - 1) / GAIN_ROWS;
   const bytes = <usize>columns << 2;
   const last = shareFirst(columns, thread + 1, threadCount);
   for (let column = shareFirst(columns, thread, threadCount); column < last; column++) {
