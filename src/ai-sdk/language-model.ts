@@ -17,6 +17,7 @@ import type {
 import type { Model } from "../generate/model.ts";
 import { type AnswerEnd, toolAnswer } from "../sdk/tool-answer.ts";
 import { CriaError } from "../shared/errors.ts";
+import { randomId } from "../shared/random-id.ts";
 import { abortErrorOf } from "./abort.ts";
 import { constraintOf } from "./constraint.ts";
 import { functionsOf, generateOptionsOf, messagesOf } from "./prompt.ts";
@@ -93,7 +94,7 @@ class Blocks {
     if (index !== this.#callIndex && name !== undefined) {
       yield* this.close();
       this.#callIndex = index;
-      this.#call = { id: `call_${crypto.randomUUID()}`, name, input: "" };
+      this.#call = { id: `call_${randomId()}`, name, input: "" };
       yield { type: "tool-input-start", id: this.#call.id, toolName: name };
     }
     if (!this.#call || delta === "") return;

@@ -46,8 +46,8 @@ export interface Automaton {
   readonly classCount: number;
 }
 
-/** A few tens of MB. Ten thousand enum values of twenty characters stay below. */
-const stateLimit = 1_000_000;
+/** About a second's work on a slow machine. Ten thousand enum values of twenty characters stay below. */
+const stateLimit = 200_000;
 /** Rules and repetitions of up to this many states are written out. */
 const inlineLimit = 48;
 /** Deeper than this counts as large. */

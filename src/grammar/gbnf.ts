@@ -26,12 +26,15 @@ import { leftRecursion } from "./left-recursion.ts";
 import { nullableRules } from "./nullable.ts";
 
 const nestingLimit = 200;
+const lengthLimit = 100_000;
 const escapes: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t" };
 
 /**
  * @throws {CriaError} "bad-input" for a mistake, "unsupported" for left recursion; both with line and column from 1.
  */
 export function gbnfGrammar(text: string): Grammar {
+  if (text.length > lengthLimit)
+    throw new CriaError("unsupported", `grammar: it has more than ${lengthLimit} characters`);
   return new Parser(text).parse();
 }
 

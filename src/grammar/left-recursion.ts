@@ -1,8 +1,12 @@
 /** Finds rules that begin with themselves: a machine that expands rules before it reads would never come to an end. */
+import { CriaError } from "../shared/errors.ts";
 import type { Expression } from "./expression.ts";
 import { isNullable } from "./nullable.ts";
 
-/** The rules of one left-recursive circle, in order and closed ("a", "b", "a"), or undefined. */
+/** The search recurses. */
+const depthLimit = 1000;
+
+/** The rules of one left-recursive circle, in order and closed ("a", "b", "a"), or undefined. @throws {CriaError} "unsupported" */
 export function leftRecursion(
   rules: ReadonlyMap<string, Expression>,
   nullable: ReadonlySet<string>,
@@ -13,6 +17,8 @@ export function leftRecursion(
   const visit = (name: string): string[] | undefined => {
     if (onPath.has(name)) return [...path.slice(path.indexOf(name)), name];
     if (done.has(name)) return undefined;
+    if (path.length >= depthLimit)
+      throw new CriaError("unsupported", `rules that begin with each other more than ${depthLimit} deep`);
     done.add(name);
     onPath.add(name);
     path.push(name);

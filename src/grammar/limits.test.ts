@@ -20,7 +20,8 @@ function outcome(run: () => unknown): CriaError | undefined {
   } catch (caught) {
     error = caught;
   }
-  expect(performance.now() - started).toBeLessThan(60_000);
+  // About a second on a quiet machine; on a busy one all takes longer.
+  expect(performance.now() - started).toBeLessThan(20_000);
   if (error !== undefined && !(error instanceof CriaError)) throw error;
   return error;
 }
@@ -106,12 +107,41 @@ it("patterns that make backtracking matchers hang", () => {
 it.each<[string, () => unknown, string]>([
   [
     "a grammar of millions of states",
+    () => gbnfConstraint(tokenizer, `root ::= ${"a ".repeat(30_000)}\na ::= "${"x".repeat(40)}"`),
+    "states",
+  ],
+  [
+    "a grammar of megabytes",
+    () => gbnfConstraint(tokenizer, `root ::= "${"x".repeat(4e6)}"`),
+    "100000 characters",
+  ],
+  [
+    "a pattern of megabytes",
+    () => regexConstraint(tokenizer, "[\\p{L}]".repeat(500_000)),
+    "10000 characters",
+  ],
+  [
+    "a long chain of rules that may be empty",
     () =>
       gbnfConstraint(
         tokenizer,
-        `root ::= ${Array.from({ length: 30_000 }, (_, i) => `"${"x".repeat(50)}${i}"`).join(" | ")}`,
+        `root ::= a0 "x"\n${Array.from({ length: 4000 }, (_, i) => `a${i} ::= a${i + 1}\n`).join("")}a4000 ::= ""\n`,
       ),
-    "states",
+    "more than 1000 deep",
+  ],
+  [
+    "a long chain of alternatives",
+    () =>
+      jsonSchemaConstraint(tokenizer, {
+        $defs: Object.fromEntries(
+          Array.from({ length: 4001 }, (_, i) => [
+            `d${i}`,
+            i === 4000 ? { type: "null" } : { anyOf: [{ $ref: `#/$defs/d${i + 1}` }, { const: i }] },
+          ]),
+        ),
+        $ref: "#/$defs/d0",
+      }),
+    "more than 1000 deep",
   ],
   [
     "rules that double at each step",
@@ -164,7 +194,7 @@ it.each<[string, () => unknown, string]>([
       }),
     "more than",
   ],
-  ["a hundred thousand groups", () => regexConstraint(tokenizer, "(".repeat(100_000)), "nested more than"],
+  ["ten thousand groups", () => regexConstraint(tokenizer, "(".repeat(10_000)), "nested more than"],
   [
     "a pattern with lengths in the thousands",
     () =>
@@ -179,6 +209,101 @@ it.each<[string, () => unknown, string]>([
         minProperties: 1000,
       }),
     "minProperties",
+  ],
+  [
+    "seven lists of nine alternatives that must all hold",
+    () =>
+      jsonSchemaConstraint(tokenizer, {
+        allOf: Array.from({ length: 7 }, (_, i) => ({
+          anyOf: Array.from({ length: 9 }, (_, j) => ({ properties: { [`p${i}`]: { const: j } } })),
+        })),
+      }),
+    "more than",
+  ],
+  [
+    "two hundred thousand enum values",
+    () => jsonSchemaConstraint(tokenizer, { enum: Array.from({ length: 200_000 }, (_, i) => `v${i}`) }),
+    "characters and values",
+  ],
+  [
+    "a list of a hundred thousand values",
+    () => jsonSchemaConstraint(tokenizer, { const: Array.from({ length: 140_000 }, () => 1) }),
+    "states",
+  ],
+  [
+    "two long enums that must both hold",
+    () =>
+      jsonSchemaConstraint(tokenizer, {
+        allOf: [0, 9000].map((from) => ({ enum: Array.from({ length: 10_000 }, (_, i) => `a${i + from}`) })),
+      }),
+    "",
+  ],
+  [
+    "four thousand ranges",
+    () =>
+      jsonSchemaConstraint(tokenizer, {
+        properties: Object.fromEntries(
+          Array.from({ length: 4000 }, (_, i) => [
+            `p${i}`,
+            { type: "integer", minimum: i - 1e6, maximum: 1e9 + i },
+          ]),
+        ),
+      }),
+    "more than",
+  ],
+  [
+    "a thousand large multiples",
+    () =>
+      jsonSchemaConstraint(tokenizer, {
+        properties: Object.fromEntries(
+          Array.from({ length: 1000 }, (_, i) => [
+            `p${i}`,
+            { type: "integer", multipleOf: 997 + i, maximum: 1e12 },
+          ]),
+        ),
+      }),
+    "steps to compile",
+  ],
+  [
+    "oneOf of hundreds of enums",
+    () =>
+      jsonSchemaConstraint(tokenizer, {
+        oneOf: Array.from({ length: 290 }, (_, i) => ({
+          type: "object",
+          required: ["t"],
+          properties: { t: { enum: Array.from({ length: 100 }, (_, j) => `k${i}-${j}`) } },
+        })),
+      }),
+    "steps to compile",
+  ],
+  [
+    "oneOf of 499 objects that a property tells apart",
+    () =>
+      jsonSchemaConstraint(tokenizer, {
+        oneOf: Array.from({ length: 499 }, (_, i) => ({
+          type: "object",
+          required: ["t"],
+          properties: { t: { const: `k${i}` }, x: { type: "integer" } },
+        })),
+      }),
+    "",
+  ],
+  [
+    "thousands of parts of one object",
+    () =>
+      jsonSchemaConstraint(tokenizer, {
+        allOf: Array.from({ length: 9000 }, (_, i) => ({ properties: { [`p${i}`]: {} } })),
+      }),
+    "steps to compile",
+  ],
+  [
+    "free names beside thousands",
+    () =>
+      jsonSchemaConstraint(tokenizer, {
+        properties: Object.fromEntries(Array.from({ length: 15_000 }, (_, i) => [`p${i * 7919}`, {}])),
+        additionalProperties: true,
+      }),
+    "free properties beside names",
   ],
 ])("refuses or survives %s", (_, run, message) => {
   const error = outcome(run);

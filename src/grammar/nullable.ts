@@ -18,11 +18,35 @@ import {
 /** The rules that derive the empty text. */
 export function nullableRules(rules: ReadonlyMap<string, Expression>): ReadonlySet<string> {
   const found = new Set<string>();
-  for (let before = -1; before !== found.size; ) {
-    before = found.size;
-    for (const [name, body] of rules) if (!found.has(name) && isNullable(body, found)) found.add(name);
+  // A rule is looked at again only when one that it refers to was found.
+  const usersOf = new Map<string, string[]>();
+  for (const [name, body] of rules)
+    for (const used of referencesOf(body)) {
+      const users = usersOf.get(used);
+      if (users) users.push(name);
+      else usersOf.set(used, [name]);
+    }
+  const work = [...rules.keys()];
+  for (let name = work.pop(); name !== undefined; name = work.pop()) {
+    const body = rules.get(name);
+    if (!body || found.has(name) || !isNullable(body, found)) continue;
+    found.add(name);
+    for (const user of usersOf.get(name) ?? []) work.push(user);
   }
   return found;
+}
+
+function referencesOf(body: Expression): Set<string> {
+  const references = new Set<string>();
+  const work = [body];
+  for (let next = work.pop(); next; next = work.pop()) {
+    if (next.kind === "reference") references.add(next.rule);
+    else if (next.kind === "sequence") for (const part of next.parts) work.push(part);
+    else if (next.kind === "choice") for (const option of next.options) work.push(option);
+    else if (next.kind === "repeat") work.push(next.body);
+    else if (next.kind === "graph") for (const { label } of next.edges) work.push(label);
+  }
+  return references;
 }
 
 export function isNullable(expression: Expression, rules: ReadonlySet<string>): boolean {

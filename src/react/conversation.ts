@@ -9,6 +9,7 @@ import type { ChatMessage } from "../generate/chat-format/messages.ts";
 import type { GenerateOptions } from "../generate/generate.ts";
 import type { ChatResult, Model } from "../generate/model.ts";
 import { CriaError } from "../shared/errors.ts";
+import { randomId } from "../shared/random-id.ts";
 import { External } from "./external.ts";
 
 export interface ConversationMessage extends ChatMessage {
@@ -109,5 +110,5 @@ export class Conversation extends External<ConversationState> {
 }
 
 function withId(message: ChatMessage): ConversationMessage {
-  return { ...message, id: crypto.randomUUID() };
+  return { ...message, id: randomId() };
 }

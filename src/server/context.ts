@@ -128,7 +128,8 @@ export function createContext(options: ServerOptions, closing: AbortSignal): Ser
       return metrics;
     },
     report(error) {
-      if (failureOf(error).status >= 500) options.onError?.(error);
+      // A RequestError was meant: that the model is being loaded is no fault.
+      if (!(error instanceof RequestError) && failureOf(error).status >= 500) options.onError?.(error);
     },
     closing,
     get status() {

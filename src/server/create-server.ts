@@ -57,6 +57,9 @@ export function createServer(options: ServerOptions): CriaServer {
     closing.abort(new RequestError(503, "the server is shutting down", { type: "unavailable_error" }));
   return {
     async fetch(request) {
+      // All that follows reads the address, which a Host header that names no host makes unreadable.
+      if (!URL.canParse(request.url))
+        return finish(new Response("the Host header is no host\n", { status: 400 }), {});
       let response: Response;
       try {
         response = await answer(request);

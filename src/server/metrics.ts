@@ -30,6 +30,8 @@ export interface EngineGauges {
 
 export interface Metrics {
   begin(): AnswerRecord;
+  /** Counts work that is no answer among what runs, until the function that it gives is called. */
+  occupy(): () => void;
   /** Counts a request that was answered with an error. */
   failure(status: number): void;
   readonly running: number;
@@ -107,6 +109,12 @@ export function createMetrics(modelName: string): Metrics {
           promptLength.observe(promptCount);
           answerLength.observe(timings.predicted_n);
         },
+      };
+    },
+    occupy() {
+      runningCount++;
+      return () => {
+        runningCount--;
       };
     },
     failure(status) {

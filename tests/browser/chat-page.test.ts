@@ -10,8 +10,12 @@ import { AxeBuilder } from "@axe-core/playwright";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CONSENT } from "../../apps/chat/src/ratings.ts";
+import type { Model } from "../../src/generate/model.ts";
+import { load } from "../../src/node.ts";
+import { listen } from "../../src/platform/node/listen.ts";
 import { readPage } from "../../src/platform/node/page-folder.ts";
 import { openSqliteStore } from "../../src/platform/node/sqlite-store.ts";
+import { createServer } from "../../src/server/create-server.ts";
 import { exampleOf } from "../../src/train/data/example.ts";
 import { mainPath, runCria, testEnvironment } from "../cli/run-cria.ts";
 import { writeTinyModel } from "../tiny-model.ts";
@@ -55,11 +59,13 @@ describe.skipIf(!chromiumIsInstalled() || !isBuilt)("the chat page", () => {
     return { url: address, stop: () => child.kill("SIGKILL") };
   }
 
-  async function open(options: { width?: number; dark?: boolean } = {}): Promise<Page> {
+  async function open(options: { width?: number; dark?: boolean; routed?: boolean } = {}): Promise<Page> {
     const context = await browser.newContext({
       viewport: { width: options.width ?? 1200, height: 800 },
       colorScheme: options.dark ? "dark" : "light",
       acceptDownloads: true,
+      // Requests of a page with a service worker cannot be held back.
+      serviceWorkers: options.routed ? "block" : "allow",
     });
     const page = await context.newPage();
     page.on("pageerror", (error) => console.error("in the page:", error));
@@ -356,6 +362,124 @@ describe.skipIf(!chromiumIsInstalled() || !isBuilt)("the chat page", () => {
     await page.getByRole("button", { name: "Settings" }).click();
     await say(page, "in the browser");
     expect((await answers(page).innerText()).length).toBeGreaterThan(10);
+  });
+
+  it("works over plain HTTP from another machine, where browsers give pages less", async () => {
+    const own = await startServer(["--allow-host", "cria.test", "--no-data"]);
+    const other = await startChromium("--host-resolver-rules=MAP cria.test 127.0.0.1");
+    const page = await other.newPage();
+    await page.goto(own.url.replace("127.0.0.1", "cria.test"));
+    expect(await page.evaluate(() => isSecureContext)).toBe(false);
+    await page.getByText("tiny", { exact: true }).waitFor();
+    await say(page, "from elsewhere");
+    await page.getByRole("button", { name: "Copy" }).click();
+    await page.getByLabel("Message", { exact: true }).fill("");
+    await page.keyboard.press("Control+V");
+    expect((await page.getByLabel("Message", { exact: true }).inputValue()).length).toBeGreaterThan(10);
+    await other.close();
+    own.stop();
+  });
+
+  it("takes what another tab has kept before it goes on with the same chat", async () => {
+    const one = await open();
+    await say(one, "two tabs");
+    const other = await open();
+    await other.getByRole("button", { name: "two tabs", exact: true }).first().click();
+    await say(other, "from the other tab");
+    await one.evaluate(() => window.dispatchEvent(new Event("focus")));
+    await one.getByRole("article", { name: "You" }).getByText("from the other tab").waitFor();
+    await say(one, "from the first tab");
+    using store = openSqliteStore(dataFile);
+    await expect.poll(() => JSON.stringify(store.chats())).toContain("from the first tab");
+    const kept = store.chats().find((chat) => JSON.stringify(chat).includes("from the first tab"));
+    expect(JSON.stringify(kept)).toContain("from the other tab");
+  });
+
+  it("keeps no rating whose consent is taken back while it is being kept", async () => {
+    const page = await open({ routed: true });
+    await say(page, "forget this again");
+    await page.route("**/page/ratings", async (route) => {
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      await route.continue();
+    });
+    const consent = page.getByLabel("Keep this conversation and my rating");
+    await page.getByRole("button", { name: "Good answer" }).click();
+    await consent.check();
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("button", { name: "Good answer" }).click();
+    await consent.uncheck();
+    await page.getByRole("button", { name: "Save" }).click();
+    // Three requests, of which two take a second.
+    await page.waitForTimeout(4000);
+    using store = openSqliteStore(dataFile);
+    await expect.poll(() => JSON.stringify(store.ratings())).not.toContain("forget this again");
+  });
+
+  it.each([375, 1200])("holds a model's long name at a width of %i", async (width) => {
+    const own = await startServer(["--alias", "a_long_name_".repeat(9), "--no-data"]);
+    const page = await browser.newPage({ viewport: { width, height: 800 } });
+    await page.goto(own.url);
+    await page.getByText("a_long_name").first().waitFor();
+    const widths = () =>
+      page.evaluate(() =>
+        [document.documentElement, ...document.querySelectorAll("header, main, aside, fieldset")].map(
+          (element) => Math.max(element.getBoundingClientRect().right, element.scrollWidth),
+        ),
+      );
+    expect(Math.max(...(await widths()))).toBeLessThanOrEqual(width);
+    await page.getByRole("button", { name: "Settings" }).click();
+    expect(Math.max(...(await widths()))).toBeLessThanOrEqual(width);
+    own.stop();
+  });
+
+  it("waits for a server that is loading its model", async () => {
+    const model = await load(join(folder, "tiny.gguf"), { threads: 1 });
+    let loaded: (model: Model) => void = () => {};
+    const promise = new Promise<Model>((resolve) => {
+      loaded = resolve;
+    });
+    using server = createServer({ model: promise, page: await readPage(built) });
+    const listener = await listen(server, { port: 0 });
+    const page = await browser.newPage();
+    await page.goto(listener.url);
+    await page.getByText("The server is loading its model").waitFor();
+    loaded(model);
+    await page.getByText("Tiny", { exact: true }).waitFor();
+    expect(await page.getByText("The server is loading its model").count()).toBe(0);
+    await page.close();
+    await listener.close(0);
+    model.dispose();
+  });
+
+  it("keeps an edited message that cannot be sent yet", async () => {
+    const page = await open({ routed: true });
+    await say(page, "first words");
+    let go = () => {};
+    const held = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    await page.route("**/v1/chat/completions", async (route) => {
+      await held;
+      await route.continue();
+    });
+    await page.getByRole("button", { name: "Edit", exact: true }).click();
+    await page.getByLabel("Message", { exact: true }).fill("more words");
+    await page.keyboard.press("Enter");
+    await page.getByLabel("Edit the message").fill("other words");
+    await page.locator(".editor").getByRole("button", { name: "Send" }).click();
+    expect(await page.getByLabel("Edit the message").inputValue()).toBe("other words");
+    go();
+    await page.getByRole("button", { name: "Send" }).last().waitFor({ timeout: 60_000 });
+    await page.locator(".editor").getByRole("button", { name: "Send" }).click();
+    await page.getByRole("article", { name: "You" }).getByText("other words").waitFor();
+  });
+
+  it("says from where it may not load a model", async () => {
+    const page = await open();
+    await page.getByRole("button", { name: "Settings" }).click();
+    await page.getByLabel("In this browser, from an address").fill("https://models.example/model.gguf");
+    await page.getByRole("button", { name: "Load", exact: true }).click();
+    await page.getByText("Hugging Face only, not from models.example").waitFor();
   });
 
   it.each([

@@ -18,14 +18,18 @@ export function chromiumIsInstalled(): boolean {
   return false;
 }
 
-export function startChromium(): Promise<Browser> {
+/** @param more further arguments of Chromium */
+export function startChromium(...more: readonly string[]): Promise<Browser> {
   const quiet = [
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
   ];
-  return chromium.launch({ executablePath: path, args: ["--no-sandbox", "--disable-sync", ...quiet] });
+  return chromium.launch({
+    executablePath: path,
+    args: ["--no-sandbox", "--disable-sync", ...quiet, ...more],
+  });
 }
 
 /** Compiles src into a folder as the package has it. */

@@ -2,6 +2,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -80,6 +82,44 @@ it("cuts answers after the grace, and says so in the stream", async () => {
   const text = await response.text().catch(String);
   expect(text).not.toContain("[DONE]");
   expect(await ended).toEqual([0, null]);
+});
+
+it.each([
+  ["SIGTERM", 143],
+  ["SIGINT", 130],
+] as const)("ends at %s while it loads its model", async (signal, code) => {
+  // A hub that never answers.
+  const hub = createServer(() => {});
+  await new Promise<void>((resolve) => hub.listen(0, "127.0.0.1", resolve));
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  const endpoint = `http://127.0.0.1:${(hub.address() as AddressInfo).port}`;
+  const program = join(import.meta.dirname, "..", "..", "src", "cli", "main.ts");
+  const command = [program, "serve", "hf:someone/model:Q8_0", "--port", String(port), "--no-page"];
+  const child = spawn(process.execPath, command, {
+    stdio: "ignore",
+    env: {
+      ...process.env,
+      CRIA_API_KEY: "",
+      HF_ENDPOINT: endpoint,
+      HF_HOME: join(folder, "hub"),
+      HF_TOKEN: "",
+    },
+  });
+  children.push(child);
+  const ended = once(child, "exit");
+  const status = () =>
+    fetch(`http://127.0.0.1:${port}/health`).then(
+      (response) => response.status,
+      () => 0,
+    );
+  await expect.poll(status, { timeout: 20_000 }).toBe(503);
+  child.kill(signal);
+  expect(await ended).toEqual([code, null]);
+  hub.closeAllConnections();
+  hub.close();
 });
 
 it("wants the key that it is given", async () => {

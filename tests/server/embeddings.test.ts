@@ -51,6 +51,32 @@ it("gives Ollama's, LangChain's and the AI SDK's clients the same", async () => 
   expect(embeddings).toEqual(expected);
 });
 
+it("counts a batch among what runs, and embeds a few of it at a time", async () => {
+  await using busy = await start({ queueLimit: 1, parallel: 2 });
+  let most = 0;
+  let running = 0;
+  const { promise: held, resolve: go } = Promise.withResolvers<void>();
+  const embed = busy.model.embed.bind(busy.model);
+  busy.model.embed = async (inputs, options) => {
+    running += inputs.length;
+    most = Math.max(most, running);
+    await held;
+    running -= inputs.length;
+    return embed(inputs, options);
+  };
+  const ask = (path: string, body: object) =>
+    fetch(`${busy.url}${path}`, { method: "POST", body: JSON.stringify(body) });
+  const batch = ask("/v1/embeddings", { input: [...texts, ...texts] });
+  await expect.poll(() => running).toBe(2);
+  expect((await ask("/v1/embeddings", { input: "ka" })).status).toBe(429);
+  expect((await ask("/v1/completions", { prompt: "ka", max_tokens: 1 })).status).toBe(429);
+  go();
+  const { data } = (await (await batch).json()) as { data: { embedding: number[] }[] };
+  expect(data.map(({ embedding }) => embedding)).toEqual([...expected, ...expected]);
+  expect(most).toBe(2);
+  expect((await ask("/v1/completions", { prompt: "ka", max_tokens: 1 })).status).toBe(200);
+});
+
 it("refuses what it cannot embed", async () => {
   const long = "la ".repeat(2000);
   await expect(client.embeddings.create({ model: "Tiny", input: long })).rejects.toMatchObject({

@@ -219,6 +219,29 @@ it("explains what is wrong with a request", async () => {
   });
 });
 
+it("takes nulls for absent fields below the top level, and leaves those of schemas", async () => {
+  const body = {
+    ...greedy,
+    messages: [{ role: "user", content: "hi", name: null, tool_calls: null }],
+    stream: true,
+    stream_options: { include_usage: null },
+    response_format: {
+      type: "json_schema",
+      json_schema: { name: "x", strict: null, schema: { enum: [null] } },
+    },
+  };
+  const response = await fetch(`${server.url}/v1/chat/completions`, {
+    method: "POST",
+    body: JSON.stringify({ ...body, stream: false, stream_options: null }),
+  });
+  expect(await response.json()).toMatchObject({ choices: [{ message: { content: "null" } }] });
+  const streamed = await fetch(`${server.url}/v1/chat/completions`, {
+    method: "POST",
+    body: JSON.stringify(body),
+  });
+  expect([streamed.status, (await streamed.text()).includes("null")]).toEqual([200, true]);
+});
+
 it("takes nulls for absent fields, and fields that change nothing", async () => {
   const answer = await client.chat.completions.create({
     ...greedy,

@@ -15,8 +15,9 @@ const page = new Map([
 beforeAll(async () => {
   server = await start({
     apiKeys: ["secret", "other"],
-    allowedOrigins: ["https://friend.example"],
-    allowedHosts: ["cria.lan"],
+    // As people copy them from an address bar.
+    allowedOrigins: ["https://friend.example", "https://slash.example/"],
+    allowedHosts: ["cria.lan", "port.lan:8080"],
     bodyBytes: 10_000,
     jsonDepth: 20,
     page,
@@ -71,6 +72,8 @@ it("answers to addresses, localhost and allowed names only", async () => {
     "app.localhost",
     "cria.lan:1",
     "CRIA.LAN",
+    "port.lan:8080",
+    "port.lan",
   ])
     expect((await send("/v1/models", { ...key, host })).status, host).toBe(200);
   for (const host of [
@@ -81,6 +84,9 @@ it("answers to addresses, localhost and allowed names only", async () => {
     "x@localhost.evil",
   ])
     expect([400, 403], host).toContain((await send("/v1/models", { ...key, host })).status);
+  // An address that is none.
+  expect((await send("/v1/models", { ...key, host: "999.1.1.1" })).status).toBe(400);
+  expect(server.errors).toEqual([]);
   // Not even the page or the health.
   expect((await send("/", { host: "evil.example" })).status).toBe(403);
   expect((await send("/health", { host: "evil.example" })).status).toBe(403);
@@ -94,6 +100,7 @@ it("refuses pages of other origins, and lets its own and allowed ones in", async
   const friend = await send("/v1/models", { ...key, origin: "https://friend.example" });
   expect(friend.headers["access-control-allow-origin"]).toBe("https://friend.example");
   expect(friend.headers.vary).toBe("Origin");
+  expect((await send("/v1/models", { ...key, origin: "https://slash.example" })).status).toBe(200);
   for (const origin of [
     "https://evil.example",
     "null",
@@ -169,6 +176,7 @@ it("serves the page's files and nothing else, with a strict policy", async () =>
   expect(index.headers["content-type"]).toBe("text/html; charset=utf-8");
   expect(index.headers["content-security-policy"]).toContain("script-src 'self'");
   expect(index.headers["content-security-policy"]).not.toContain("unsafe-inline");
+  expect(index.headers["content-security-policy"]).not.toMatch(/https:[ ;]/);
   expect(index.headers["cross-origin-opener-policy"]).toBe("same-origin");
   expect(index.headers["cross-origin-embedder-policy"]).toBe("require-corp");
   expect(index.headers["cache-control"]).toBe("no-cache");
@@ -233,7 +241,9 @@ it("says 404 and 405 in JSON, and describes itself", async () => {
 
 it("says 503 while the model is loading and after that failed", async () => {
   let resolve: (model: Model) => void = () => {};
+  const errors: unknown[] = [];
   using loading = createServer({
+    onError: (error) => errors.push(error),
     model: new Promise<Model>((done) => {
       resolve = done;
     }),
@@ -246,6 +256,8 @@ it("says 503 while the model is loading and after that failed", async () => {
     error: { message: "Loading model", type: "unavailable_error" },
   });
   expect((await ask("/v1/models")).status).toBe(503);
+  // Nothing is wrong yet.
+  expect(errors).toEqual([]);
   const model = await loadTiny();
   resolve(model);
   await expect.poll(async () => (await ask("/health")).status).toBe(200);

@@ -1,5 +1,6 @@
 /** The page: chats at the side, the conversation, and what it is asked with. */
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import { randomId } from "../../../src/shared/random-id.ts";
 import { ChatBook } from "./book.ts";
 import { Composer } from "./composer.tsx";
 import { Message } from "./message.tsx";
@@ -41,6 +42,7 @@ export function App() {
   const [panel, setPanel] = useState<"chats" | "settings">();
   const [running, setRunning] = useState<Run>();
   const end = useRef<HTMLDivElement>(null);
+  const ratings = useRef<Promise<void>>(Promise.resolve());
 
   useEffect(() => {
     void openStore().then(async (opened) => {
@@ -49,6 +51,13 @@ export function App() {
     });
   }, [book, report]);
 
+  const busy = running?.chat;
+  useEffect(() => {
+    const refresh = () => void book.refresh(busy).catch(report);
+    window.addEventListener("focus", refresh);
+    return () => window.removeEventListener("focus", refresh);
+  }, [book, report, busy]);
+
   const path = useMemo(() => pathOf(chat), [chat]);
 
   /** Lets the model answer the message at the end of the chat's path. */
@@ -56,7 +65,7 @@ export function App() {
     if (!backend) return;
     const controller = new AbortController();
     const node: ChatNode = {
-      id: crypto.randomUUID(),
+      id: randomId(),
       ...{ parent: asked.leaf, role: "assistant", content: "", tokens: [] },
       origin: { model: backend.label, settings: { ...settings } },
     };
@@ -80,15 +89,16 @@ export function App() {
     }
   };
 
-  const ask = (content: string, parent: string | undefined): void => {
-    if (content.trim() === "" || !backend || running) return;
+  const ask = (content: string, parent: string | undefined): boolean => {
+    if (content.trim() === "" || !backend || running) return false;
     const asked = withNode(chat, {
-      id: crypto.randomUUID(),
+      id: randomId(),
       ...{ parent, role: "user", content: content.trim() },
     });
     book.change(chat.id, () => asked);
     book.keep(chat.id);
     void answer(asked);
+    return true;
   };
 
   const change = (next: (chat: Chat) => Chat): void => {
@@ -96,18 +106,25 @@ export function App() {
     book.keep(chat.id);
   };
 
-  /** Shows what a person thinks of an answer, and keeps it for training where they agree to that. */
-  const rate = async (node: ChatNode, feedback: Feedback): Promise<void> => {
-    change((current) => withChange(current, node.id, { feedback }));
-    if (!store) return;
-    if (!feedback.consent) return store.removeRating(node.id).catch(report);
-    // Another model may have taken the place of the one that answered: then nobody knows its hash any more.
-    const isSame = backend?.label === node.origin?.model;
-    const hash = isSame && backend ? await backend.hash().catch(() => "unknown") : "unknown";
-    await store.saveRating(ratingOf(chat, node, { feedback, hash })).catch(report);
+  /** One after the other: a hash takes time, and what is taken back meanwhile must not be written after that. */
+  const inTurn = (work: () => Promise<void>): void => {
+    ratings.current = ratings.current.then(work).catch(report);
   };
 
-  const isBusy = running?.chat === chat.id;
+  /** Shows what a person thinks of an answer, and keeps it for training where they agree to that. */
+  const rate = (node: ChatNode, feedback: Feedback): void => {
+    change((current) => withChange(current, node.id, { feedback }));
+    if (!store) return;
+    // Another model may have taken the place of the one that answered: then nobody knows its hash any more.
+    const isSame = backend?.label === node.origin?.model;
+    const hash = feedback.consent && isSame && backend ? backend.hash().catch(() => "unknown") : "unknown";
+    inTurn(async () => {
+      if (!feedback.consent) return store.removeRating(node.id);
+      await store.saveRating(ratingOf(chat, node, { feedback, hash: await hash }));
+    });
+  };
+
+  const isBusy = busy === chat.id;
   return (
     <div className="page">
       <header>
@@ -140,7 +157,7 @@ export function App() {
           if (running?.chat === id) running.controller.abort();
           // Who deletes a chat takes back what was given of it.
           for (const node of book.chat(id)?.nodes ?? [])
-            if (node.feedback?.consent) void store?.removeRating(node.id).catch(report);
+            if (node.feedback?.consent) inTurn(async () => store?.removeRating(node.id));
           book.remove(id);
         }}
         onError={report}
@@ -161,7 +178,7 @@ export function App() {
               onRegenerate={() => {
                 if (!running) void answer({ ...chat, leaf: node.parent });
               }}
-              onFeedback={(feedback) => void rate(node, feedback)}
+              onFeedback={(feedback) => rate(node, feedback)}
             />
           ))}
           {error !== "" ? (

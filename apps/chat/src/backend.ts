@@ -46,10 +46,14 @@ interface Chunk {
   }[];
 }
 
-/** The model behind `cria serve`; undefined when no server answers, "key" when it wants another key. */
-export async function connectServer(): Promise<Backend | "key" | undefined> {
+/**
+ * The model behind `cria serve`; undefined when no server answers, "key" when it wants another key, "loading" while it
+ * has no model yet.
+ */
+export async function connectServer(): Promise<Backend | "key" | "loading" | undefined> {
   const response = await ask("./v1/models").catch(() => undefined);
   if (response?.status === 401) return "key";
+  if (response?.status === 503 && response.headers.has("retry-after")) return "loading";
   if (!response?.ok) return undefined;
   const list = (await response.json().catch(() => ({}))) as { data?: readonly { id: string }[] };
   const model = list.data?.[0]?.id;
@@ -112,11 +116,13 @@ export interface LoadReport {
 /** Loads a model into this page: an address, a file, or "" for the one that comes with Cria. */
 export async function loadInBrowser(source: string | File, report: LoadReport): Promise<Backend> {
   const { load } = await engine();
-  const model: Model = await load(source === "" ? await embeddedModel() : source, {
-    signal: report.signal,
-    onNotice: report.onNotice,
-    onDownload: ({ receivedBytes, totalBytes }) => report.onProgress(receivedBytes / totalBytes),
-    onProgress: ({ loadedBytes, totalBytes }) => report.onProgress(loadedBytes / totalBytes),
+  const model = await withinPolicy(report.signal, async (signal): Promise<Model> => {
+    return load(source === "" ? await embeddedModel() : source, {
+      signal,
+      onNotice: report.onNotice,
+      onDownload: ({ receivedBytes, totalBytes }) => report.onProgress(receivedBytes / totalBytes),
+      onProgress: ({ loadedBytes, totalBytes }) => report.onProgress(loadedBytes / totalBytes),
+    });
   });
   return {
     label: `${model.name} (this browser)`,
@@ -130,12 +136,44 @@ export async function loadInBrowser(source: string | File, report: LoadReport): 
         }));
         // Text that was held back to the end comes without a token of its own.
         const scored = logProbability === undefined ? [] : [Math.exp(logProbability)];
-        yield { text, tokens: scored.map((probability) => ({ text: name(id), probability, alternatives: views })) };
+        yield {
+          text,
+          tokens: scored.map((probability) => ({ text: name(id), probability, alternatives: views })),
+        };
       }
     },
     hash: () => model.hash(),
     dispose: () => model.dispose(),
   };
+}
+
+/**
+ * Runs something that may ask for an address which the page's content security policy forbids. The request fails as if
+ * there were no network, and only an event says why; without it the same would be tried again for nothing.
+ */
+async function withinPolicy<Result>(
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const refused = new AbortController();
+  const onViolation = ({ effectiveDirective, blockedURI }: SecurityPolicyViolationEvent): void => {
+    if (effectiveDirective !== "connect-src") return;
+    const host = URL.canParse(blockedURI) ? new URL(blockedURI).host : blockedURI;
+    refused.abort(
+      new Error(
+        `A page of this server may load models from the server itself and from Hugging Face only, not from ${host}. ` +
+          "Download the file and choose it here, or put the page on a static host: there it has no such rule.",
+      ),
+    );
+  };
+  document.addEventListener("securitypolicyviolation", onViolation);
+  try {
+    return await work(AbortSignal.any([signal, refused.signal]));
+  } catch (error) {
+    throw refused.signal.aborted ? refused.signal.reason : error;
+  } finally {
+    document.removeEventListener("securitypolicyviolation", onViolation);
+  }
 }
 
 /** Models that this browser has, whole or in part. */

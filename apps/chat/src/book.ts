@@ -23,6 +23,8 @@ export class ChatBook {
   /** Chats whose last version is not kept yet, or whose removal is not. */
   readonly #unsaved = new Set<string>();
   #isSaving = false;
+  /** Settles when what was to be kept is kept. */
+  #saved: Promise<void> = Promise.resolve();
   readonly #onError: (error: unknown) => void;
 
   constructor(onError: (error: unknown) => void) {
@@ -41,7 +43,31 @@ export class ChatBook {
     this.#chats = [...this.#chats, ...stored.filter(({ id }) => !own.has(id))];
     if (isUntouched && stored[0]) this.#shown = stored[0].id;
     this.#tell();
-    await this.#save();
+    if (!this.#isSaving) this.#saved = this.#save();
+    await this.#saved;
+  }
+
+  /**
+   * Takes what another tab has kept since: this one would write its older version over it.
+   *
+   * @param busy a chat in which an answer is being made, which is left alone.
+   */
+  async refresh(busy?: string): Promise<void> {
+    const store = this.#store;
+    if (!store) return;
+    // What was removed here is still in the store until that is done.
+    while (this.#isSaving) await this.#saved;
+    const before = new Map(this.#chats.map((chat) => [chat.id, chat]));
+    const stored = (await store.chats()).flatMap((chat) => chatFrom(chat) ?? []);
+    const newer = stored.filter(({ id, changed }) => {
+      const own = this.chat(id);
+      // What happened to a chat while the store was read is newer than what was read.
+      return id !== busy && own === before.get(id) && (!own || own.changed < changed);
+    });
+    if (newer.length === 0) return;
+    const ids = new Set(newer.map(({ id }) => id));
+    this.#chats = [...this.#chats.filter(({ id }) => !ids.has(id)), ...newer];
+    this.#tell();
   }
 
   chat(id: string): Chat | undefined {
@@ -56,13 +82,13 @@ export class ChatBook {
 
   keep(id: string): void {
     this.#unsaved.add(id);
-    void this.#save();
+    if (!this.#isSaving) this.#saved = this.#save();
   }
 
   /** One after the other, each in its last version: of two that are sent at once the first may come last. */
   async #save(): Promise<void> {
     const store = this.#store;
-    if (!store || this.#isSaving) return;
+    if (!store) return;
     this.#isSaving = true;
     for (const id of this.#unsaved) {
       this.#unsaved.delete(id);

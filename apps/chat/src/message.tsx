@@ -3,6 +3,7 @@ import { memo, useState } from "react";
 import Markdown, { type Options } from "react-markdown";
 import rehypeHighlight from "rehype-highlight";
 import remarkGfm from "remark-gfm";
+import { copy } from "./copy.ts";
 import { CONSENT } from "./ratings.ts";
 import type { ChatNode, Feedback, TokenView } from "./tree.ts";
 
@@ -17,7 +18,8 @@ interface Props {
   readonly siblings: readonly ChatNode[];
   readonly busy: boolean;
   readonly onShow: (id: string) => void;
-  readonly onEdit: (content: string) => void;
+  /** False when it cannot be sent now. */
+  readonly onEdit: (content: string) => boolean;
   readonly onRegenerate: () => void;
   readonly onFeedback: (feedback: Feedback) => void;
 }
@@ -34,8 +36,8 @@ export const Message = memo(function Message(props: Props) {
           className="editor"
           onSubmit={(event) => {
             event.preventDefault();
-            props.onEdit(editing);
-            setEditing(undefined);
+            // What cannot be sent yet stays to be sent later.
+            if (props.onEdit(editing)) setEditing(undefined);
           }}
         >
           <textarea
@@ -80,7 +82,7 @@ export const Message = memo(function Message(props: Props) {
             </button>
           ) : (
             <>
-              <button type="button" onClick={() => void navigator.clipboard.writeText(node.content)}>
+              <button type="button" onClick={() => void copy(node.content)}>
                 Copy
               </button>
               <button type="button" onClick={props.onRegenerate} disabled={busy}>
@@ -205,9 +207,7 @@ function Code({ children }: { readonly children?: React.ReactNode }) {
       <button
         type="button"
         onClick={(event) => {
-          void navigator.clipboard.writeText(
-            event.currentTarget.parentElement?.querySelector("code")?.textContent ?? "",
-          );
+          void copy(event.currentTarget.parentElement?.querySelector("code")?.textContent ?? "");
           setCopied(true);
         }}
       >

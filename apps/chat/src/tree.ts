@@ -4,6 +4,7 @@
  */
 
 import type { RatedMessage } from "../../../src/feedback/rating.ts";
+import { randomId } from "../../../src/shared/random-id.ts";
 
 /** The likeliest tokens at one place of an answer. */
 export interface TokenView {
@@ -51,7 +52,7 @@ export interface Chat {
 
 export function newChat(): Chat {
   return {
-    id: crypto.randomUUID(),
+    id: randomId(),
     title: "New chat",
     system: "",
     changed: Date.now(),

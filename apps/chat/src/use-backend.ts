@@ -15,6 +15,9 @@ export interface BackendState {
   stopLoading(): void;
 }
 
+/** How often a server that is loading its model is asked again. */
+const RETRY_MS = 2000;
+
 export function useBackend(): BackendState {
   const [backend, setBackend] = useState<Backend>();
   const [server, setServer] = useState<Backend>();
@@ -24,7 +27,16 @@ export function useBackend(): BackendState {
   const loading = useRef<AbortController>(undefined);
 
   useEffect(() => {
-    void connectServer().then((found) => {
+    let retry: ReturnType<typeof setTimeout> | undefined;
+    let isGone = false;
+    const connect = async (wasLoading = false): Promise<void> => {
+      const found = await connectServer();
+      if (isGone) return;
+      if (found === "loading") {
+        if (!wasLoading) setNotice("The server is loading its model.");
+        retry = setTimeout(() => void connect(true), RETRY_MS);
+        return;
+      }
       if (found === "key") {
         setWantsKey(true);
         setNotice("The server wants its API key: enter it in the settings.");
@@ -33,7 +45,13 @@ export function useBackend(): BackendState {
       setServer(found);
       setBackend((current) => current ?? found);
       if (!found) setNotice("No server here: load a model into this browser.");
-    });
+      else if (wasLoading) setNotice("");
+    };
+    void connect();
+    return () => {
+      isGone = true;
+      clearTimeout(retry);
+    };
   }, []);
 
   const useBrowser = useCallback(async (source: string | File) => {

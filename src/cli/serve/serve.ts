@@ -77,9 +77,11 @@ export async function serve(flags: ServeFlags): Promise<void> {
     onError: (error) => notice(errorColors.red(error instanceof Error ? (error.stack ?? "") : String(error))),
   });
   const listener = await listen(server, { port: flags.port, host: flags.host });
-  const ended = untilInterrupted(listener, flags.grace);
+  let isLoaded = false;
+  const ended = untilInterrupted(listener, flags.grace, () => isLoaded);
   try {
     using model = await loading;
+    isLoaded = true;
     explain(listener, name ?? model.name, apiKeys.length > 0, page !== undefined);
     if (!isLoopback(flags.host) && apiKeys.length === 0)
       notice(errorColors.yellow("Everyone on this network can use the server: set --api-key."));
@@ -91,10 +93,12 @@ export async function serve(flags: ServeFlags): Promise<void> {
 }
 
 /** Resolves when a signal has come and the server has ended. */
-function untilInterrupted(listener: Listener, graceSeconds: number): Promise<void> {
+function untilInterrupted(listener: Listener, graceSeconds: number, isLoaded: () => boolean): Promise<void> {
   return new Promise((resolve) => {
     let stopping = false;
-    const stop = (): void => {
+    const stop = (signal: NodeJS.Signals): void => {
+      // Nothing is being answered yet, and a download or the reading of a large model would go on for long.
+      if (!isLoaded()) process.exit(signal === "SIGINT" ? 130 : 143);
       if (!stopping) notice(errorColors.dim("Stopping: answers may end; again to cut them."));
       void listener.close(stopping ? 0 : graceSeconds * 1000).then(resolve);
       stopping = true;

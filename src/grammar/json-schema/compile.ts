@@ -12,6 +12,7 @@
  */
 import { CriaError } from "../../shared/errors.ts";
 import { choice, type Expression, type Grammar, literal, never, oneOf, reference } from "../expression.ts";
+import { Effort } from "./effort.ts";
 import { areExclusive } from "./exclusive.ts";
 import { Merger, valuesOf } from "./merge.ts";
 import { numberInRange } from "./numbers.ts";
@@ -53,7 +54,8 @@ export interface JsonOptions {
   readonly whitespace?: Whitespace;
 }
 
-const ruleLimit = 50_000;
+/** Characters of all names and texts, and one for each value. */
+const sizeLimit = 300_000;
 const alternativeLimit = 20_000;
 const depthLimit = 400;
 
@@ -63,7 +65,7 @@ const depthLimit = 400;
  */
 export function jsonSchemaGrammar(schema: unknown, options: JsonOptions = {}): Grammar {
   const writing = writingFor(options);
-  checkDepth(schema);
+  checkShape(schema);
   return new Compiler(schema as Json, writing).compile();
 }
 
@@ -77,6 +79,9 @@ function writingFor({ whitespace = "space" }: JsonOptions): Writing {
     throw new CriaError("bad-input", `whitespace: expected "compact", "space" or "free", got ${whitespace}`);
   return writingOf(whitespace);
 }
+
+/** What `#parts` takes apart. */
+const followedKeywords: readonly string[] = ["$ref", "allOf", "anyOf", "oneOf", "not"];
 
 interface Alternatives {
   readonly keyword: "anyOf" | "oneOf";
@@ -97,7 +102,8 @@ class Compiler {
   /** The rule of each schema object. */
   readonly #names = new Map<SchemaObject, string>();
   readonly #work: { schema: SchemaObject; pointer: string; name: string }[] = [];
-  readonly #merger = new Merger();
+  readonly #effort = new Effort();
+  readonly #merger = new Merger(this.#effort);
   readonly #own = new Map<SchemaObject, SchemaObject>();
 
   constructor(root: Json, writing: Writing) {
@@ -108,8 +114,11 @@ class Compiler {
 
   compile(): Grammar {
     this.#rules.set("root", this.#schema(this.#root, "#"));
-    for (let next = this.#work.pop(); next; next = this.#work.pop())
-      this.#rules.set(next.name, this.#body(next.schema, next.pointer));
+    for (let next = this.#work.pop(); next; next = this.#work.pop()) {
+      const body = this.#body(next.schema, next.pointer);
+      this.#effort.spendOn(body);
+      this.#rules.set(next.name, body);
+    }
     return { root: "root", rules: this.#rules };
   }
 
@@ -120,8 +129,6 @@ class Compiler {
     if (schema === false) return never;
     let name = this.#names.get(schema);
     if (name === undefined) {
-      if (this.#names.size >= ruleLimit)
-        throw new CriaError("unsupported", `JSON schema: more than ${ruleLimit} schemas inside it`);
       if (pointer.split("/").length > depthLimit) throw tooDeep();
       name = this.#rules.has(pointer) || pointer === "root" ? `${pointer} (${this.#names.size})` : pointer;
       this.#names.set(schema, name);
@@ -138,8 +145,13 @@ class Compiler {
     const [first, ...rest] = alternatives;
     const isOpen = plain === true || constraintsOf(plain).length === 0;
     if (first.keyword === "oneOf") this.#checkExclusive(first, plain);
-    if (first.options.length > alternativeLimit)
-      throw unsupported(first.pointer, first.keyword, `has more than ${alternativeLimit} schemas`);
+    // Known before the work: each way through all the lists would become a schema.
+    if (alternatives.reduce((product, { options }) => product * options.length, 1) > alternativeLimit)
+      throw unsupported(
+        first.pointer,
+        first.keyword,
+        `has more than ${alternativeLimit} schemas, with those that must hold as well`,
+      );
     return choice(
       ...first.options.map((option, i) => {
         const at = pointerTo(pointerTo(first.pointer, first.keyword), i);
@@ -155,6 +167,7 @@ class Compiler {
   /** Follows `$ref` and `allOf`. */
   #parts(schema: JsonSchema, pointer: string, seen: Set<SchemaObject>): Parts {
     if (typeof schema === "boolean") return { plain: schema, alternatives: [] };
+    this.#effort.spend(1);
     if (seen.has(schema))
       throw new CriaError(
         "unsupported",
@@ -199,12 +212,13 @@ class Compiler {
 
   /** The schema without what `#parts` follows; the same object each time. */
   #ownKeywords(schema: SchemaObject): SchemaObject {
-    const followed = new Set(["$ref", "allOf", "anyOf", "oneOf", "not"]);
-    if (!Object.keys(schema).some((keyword) => followed.has(keyword))) return schema;
+    if (!followedKeywords.some((keyword) => keyword in schema)) return schema;
     let own = this.#own.get(schema);
     if (!own) {
       own = Object.fromEntries(
-        Object.entries(schema).filter(([keyword]) => !followed.has(keyword) && !isAnnotation(keyword)),
+        Object.entries(schema).filter(
+          ([keyword]) => !followedKeywords.includes(keyword) && !isAnnotation(keyword),
+        ),
       );
       this.#own.set(schema, own);
     }
@@ -246,14 +260,19 @@ class Compiler {
       if (new Set(texts).size === texts.length) return;
     }
     const inner = (schema: JsonSchema): JsonSchema => {
+      // The same few schemas again for each pair.
+      if (typeof schema === "boolean" || !followedKeywords.some((keyword) => keyword in schema))
+        return schema;
       const parts = this.#parts(schema, pointer, new Set());
       return parts.alternatives.length > 0 ? true : parts.plain;
     };
+    // A comparison is quick beside other steps.
+    const compared = (count: number) => this.#effort.spend(count / 8);
     if (options.length > 500)
       throw unsupported(pointer, "oneOf", "with more than 500 schemas is not supported");
     for (let i = 0; i < options.length; i++)
       for (let j = 0; j < i; j++)
-        if (!areExclusive(resolved[j], resolved[i], inner))
+        if (!areExclusive(resolved[j], resolved[i], inner, compared))
           throw unsupported(
             pointer,
             "oneOf",
@@ -291,6 +310,8 @@ class Compiler {
     if ("enum" in schema) listOf(schema, pointer, "enum");
     const values = valuesOf(schema);
     if (!values) return undefined;
+    if (isIntegerFormat(schema.format) && values.some((value) => typeof value === "number"))
+      throw unsupported(pointer, "format", "beside enum or const is not supported");
     for (const keyword of constraintsOf(schema))
       if (keywordType(keyword) && values.some((value) => concerns(keyword, value)))
         throw unsupported(pointer, keyword, "beside enum or const is not supported");
@@ -298,14 +319,33 @@ class Compiler {
   }
 }
 
-/** Everything after this may recurse; a circle of objects is infinitely deep. */
-function checkDepth(json: unknown): void {
-  const work: [unknown, number][] = [[json, 0]];
+/**
+ * Everything after this may recurse, and takes time with what there is; a circle of objects is infinitely deep. An `$id`
+ * inside makes a schema of its own, in which pointers begin anew: references there are refused.
+ */
+function checkShape(root: unknown): void {
+  const work: { value: unknown; depth: number; base: string | undefined }[] = [
+    { value: root, depth: 0, base: undefined },
+  ];
+  let size = 0;
   for (let next = work.pop(); next; next = work.pop()) {
-    const [value, depth] = next;
+    const { value, depth } = next;
+    size += typeof value === "string" ? value.length + 1 : 1;
+    if (size > sizeLimit)
+      throw new CriaError("unsupported", `JSON schema: it has more than ${sizeLimit} characters and values`);
     if (typeof value !== "object" || value === null) continue;
     if (depth > 3 * depthLimit) throw tooDeep();
-    for (const inner of Object.values(value)) work.push([inner, depth + 1]);
+    const { $id, $ref } = value as { $id?: unknown; $ref?: unknown };
+    const base = value !== root && typeof $id === "string" ? $id : next.base;
+    if (base !== undefined && typeof $ref === "string")
+      throw new CriaError(
+        "unsupported",
+        `JSON schema: "$ref" ${JSON.stringify($ref)} inside of a schema with an "$id" of its own, ${JSON.stringify(base)}, is not supported`,
+      );
+    for (const [key, inner] of Object.entries(value)) {
+      if (!Array.isArray(value)) size += key.length;
+      work.push({ value: inner, depth: depth + 1, base });
+    }
   }
 }
 
@@ -323,6 +363,10 @@ const integerFormats: Readonly<Record<string, readonly [number, number]>> = {
   int64: [-(2 ** 63), 2 ** 63],
 };
 
+function isIntegerFormat(format: Json | undefined): format is string {
+  return typeof format === "string" && Object.hasOwn(integerFormats, format);
+}
+
 function numberExpression(schema: SchemaObject, pointer: string, integer: boolean): Expression {
   const range: Record<string, number> = {};
   for (const keyword of ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"]) {
@@ -332,14 +376,15 @@ function numberExpression(schema: SchemaObject, pointer: string, integer: boolea
       throw badKeyword(pointer, keyword, keyword === "multipleOf" ? "a number above 0" : "a number", value);
     range[keyword] = value;
   }
-  const format = schema.format;
-  if (typeof format === "string" && Object.hasOwn(integerFormats, format)) {
-    const [low, high] = integerFormats[format];
-    range.minimum = Math.max(range.minimum ?? low, low);
-    range.maximum = Math.min(range.maximum ?? high, high);
+  const { format } = schema;
+  const limits = isIntegerFormat(format) ? integerFormats[format] : undefined;
+  if (limits) {
+    range.minimum = Math.max(range.minimum ?? limits[0], limits[0]);
+    range.maximum = Math.min(range.maximum ?? limits[1], limits[1]);
   }
   if (Object.keys(range).length === 0) return integer ? anyInteger : anyNumber;
-  return located(pointer, () => numberInRange({ integer, ...range }));
+  // Without a point and a fraction, whatever the type says.
+  return located(pointer, () => numberInRange({ integer: integer || limits !== undefined, ...range }));
 }
 
 function decodePointer(part: string, pointer: string): string {

@@ -2,10 +2,10 @@
 import { valuesOf } from "./merge.ts";
 import {
   admitsType,
+  canonical,
   isObject,
   type JsonSchema,
   type SchemaObject,
-  sameJson,
   type TypeName,
   typeOfValue,
   typesOf,
@@ -13,20 +13,26 @@ import {
 
 const depthLimit = 4;
 
-/** `resolve` follows references. False only says that no reason was found. */
+/** `resolve` follows references, `spend` counts comparisons. False only says that no reason was found. */
 export function areExclusive(
   a: JsonSchema,
   b: JsonSchema,
   resolve: (schema: JsonSchema) => JsonSchema,
+  spend: (steps: number) => void,
   depth = 0,
 ): boolean {
+  spend(1);
   const first = resolve(a);
   const second = resolve(b);
   if (first === false || second === false) return true;
   if (first === true || second === true) return false;
   const ofFirst = valuesOf(first);
   const ofSecond = valuesOf(second);
-  if (ofFirst && ofSecond) return !ofFirst.some((value) => ofSecond.some((other) => sameJson(value, other)));
+  if (ofFirst && ofSecond) {
+    spend(ofFirst.length + ofSecond.length);
+    const texts = new Set(ofFirst.map(canonical));
+    return !ofSecond.some((value) => texts.has(canonical(value)));
+  }
   const typesOfFirst = knownTypes(first);
   const typesOfSecond = knownTypes(second);
   const shared = [...typesOfFirst].filter(
@@ -39,7 +45,8 @@ export function areExclusive(
   for (const name of Array.isArray(second.required) ? second.required : []) {
     if (!required.has(name) || typeof name !== "string") continue;
     const [one, other] = [propertyOf(first, name), propertyOf(second, name)];
-    if (one !== undefined && other !== undefined && areExclusive(one, other, resolve, depth + 1)) return true;
+    if (one !== undefined && other !== undefined && areExclusive(one, other, resolve, spend, depth + 1))
+      return true;
   }
   return false;
 }

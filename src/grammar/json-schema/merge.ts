@@ -4,9 +4,11 @@
  * Where one keyword cannot say both, the merge is refused. Equal inputs give the same object again, so that recursive
  * schemas come to an end.
  */
+import type { Effort } from "./effort.ts";
 import {
   admitsType,
   badKeyword,
+  canonical,
   constraintsOf,
   isObject,
   type Json,
@@ -23,8 +25,13 @@ const larger = new Set(["minLength", "minItems", "minProperties", "minimum", "ex
 const smaller = new Set(["maxLength", "maxItems", "maxProperties", "maximum", "exclusiveMaximum"]);
 
 export class Merger {
+  readonly #effort: Effort;
   readonly #ids = new Map<object, number>();
   readonly #merged = new Map<string, JsonSchema>();
+
+  constructor(effort: Effort) {
+    this.#effort = effort;
+  }
 
   /** @throws {CriaError} "unsupported", naming the keyword that cannot be merged. */
   merge(a: JsonSchema, b: JsonSchema, pointer: string): JsonSchema {
@@ -54,10 +61,12 @@ export class Merger {
     // References and alternatives are taken apart first; what cannot be joined yet is kept side by side.
     const open = ["$ref", "allOf", "anyOf", "oneOf", "not"].filter((keyword) => keyword in a || keyword in b);
     if (open.length > 0) return { allOf: [a, b] };
+    this.#effort.spend(sizeOf(a) + sizeOf(b));
     const merged: Record<string, Json> = {};
     if ("enum" in a || "const" in a || "enum" in b || "const" in b) this.#mergeValues(a, b, merged);
     if ("type" in a || "type" in b || "nullable" in a || "nullable" in b) mergeTypes(a, b, merged, pointer);
     if (merged.type !== undefined && (merged.type as Json[]).length === 0) return false;
+    refuseApart(a, b, pointer);
     mergeObjectKeywords(a, b, merged);
     for (const keyword of new Set([...constraintsOf(a), ...constraintsOf(b)])) {
       if (keyword in merged || keyword === "nullable" || keyword === "const" || keyword === "enum") continue;
@@ -68,9 +77,10 @@ export class Merger {
 
   #mergeValues(a: SchemaObject, b: SchemaObject, merged: Record<string, Json>): void {
     const [first, second] = [valuesOf(a), valuesOf(b)];
-    if (first && second)
-      merged.enum = first.filter((value) => second.some((other) => sameJson(value, other)));
-    else merged.enum = first ?? second ?? [];
+    if (first && second) {
+      const texts = new Set(second.map(canonical));
+      merged.enum = first.filter((value) => texts.has(canonical(value)));
+    } else merged.enum = first ?? second ?? [];
   }
 }
 
@@ -81,6 +91,12 @@ export function valuesOf(schema: SchemaObject): readonly Json[] | undefined {
   if (!("const" in schema)) return values;
   const value = schema.const;
   return !values || values.some((other) => sameJson(other, value)) ? [value] : [];
+}
+
+/** What a merge has to look at. */
+function sizeOf({ properties, required, enum: listed }: SchemaObject): number {
+  const count = (list: Json | undefined) => (Array.isArray(list) ? list.length : 0);
+  return 1 + (isObject(properties) ? Object.keys(properties).length : 0) + count(required) + count(listed);
 }
 
 function mergeTypes(a: SchemaObject, b: SchemaObject, merged: Record<string, Json>, pointer: string): void {
@@ -117,6 +133,38 @@ function mergeObjectKeywords(a: SchemaObject, b: SchemaObject, merged: Record<st
     merged.additionalProperties = bothOf(a.additionalProperties ?? true, b.additionalProperties ?? true);
   if (Array.isArray(a.required) && Array.isArray(b.required))
     merged.required = [...new Set([...a.required, ...b.required])];
+}
+
+/**
+ * `items` and `additionalProperties` speak of what their own schema does not name: beside another schema that lists items
+ * or patterns of names they would mean something else.
+ */
+function refuseApart(a: SchemaObject, b: SchemaObject, pointer: string): void {
+  for (const [one, other] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    const listed = one.prefixItems ?? (Array.isArray(one.items) ? one.items : undefined);
+    const listedThere = other.prefixItems ?? (Array.isArray(other.items) ? other.items : undefined);
+    const restThere = listedThere ?? other.items ?? true;
+    if (listed !== undefined && restThere !== true && !sameJson(listed, listedThere))
+      throw unsupported(
+        pointer,
+        "items",
+        "beside a list of items in another schema that must hold is not supported",
+      );
+    const { additionalProperties: extra = true } = other;
+    if (
+      "patternProperties" in one &&
+      extra !== true &&
+      !sameJson(one.patternProperties, other.patternProperties)
+    )
+      throw unsupported(
+        pointer,
+        "additionalProperties",
+        "beside patternProperties in another schema that must hold is not supported",
+      );
+  }
 }
 
 function bothOf(a: Json, b: Json): Json {

@@ -31,7 +31,7 @@ export interface NumberRange {
 const mostDigits = 15;
 const usualDecimals = 6;
 const mostDecimals = 12;
-const stateLimit = 100_000;
+const stateLimit = 30_000;
 
 /** @throws {CriaError} "unsupported" when a bound or a multiple has too many digits; the message goes on a pointer. */
 export function numberInRange(range: NumberRange): Expression {

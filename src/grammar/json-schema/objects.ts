@@ -56,15 +56,14 @@ export function objectExpression(
   inner: CompileInner,
 ): Expression {
   const properties = namedProperties(schema, pointer, inner);
-  const extra = extraProperties(schema, pointer, properties, inner);
+  // Names that are not free: a property that is false may not be written at all.
+  const names = [...new Set([...properties.map(({ name }) => name), ...forbiddenNames(schema)])];
+  const extra = extraProperties(schema, pointer, names, inner);
   const min = countOf(schema, pointer, "minProperties") ?? 0;
   const max = countOf(schema, pointer, "maxProperties") ?? Number.POSITIVE_INFINITY;
-  if (properties.length === 0 && extra === "any" && min === 0 && max === Number.POSITIVE_INFINITY)
+  if (names.length === 0 && extra === "any" && min === 0 && max === Number.POSITIVE_INFINITY)
     return anyObject;
-  const free =
-    extra === "any"
-      ? { key: stringExcept(properties.map(({ name }) => name)), value: inner(true, pointer) }
-      : extra;
+  const free = extra === "any" ? { key: stringExcept(names), value: inner(true, pointer) } : extra;
   // A key that is written twice is one property, so free keys prove no more than one.
   const requiredCount = properties.filter(({ required }) => required).length;
   const least = min <= requiredCount ? 0 : min;
@@ -156,15 +155,19 @@ function namedProperties(schema: SchemaObject, pointer: string, inner: CompileIn
   return found;
 }
 
+function forbiddenNames({ properties }: SchemaObject): string[] {
+  if (!isObject(properties)) return [];
+  return Object.keys(properties).filter((name) => properties[name] === false);
+}
+
 /** "any" for properties of any name and value; undefined for none. */
 function extraProperties(
   schema: SchemaObject,
   pointer: string,
-  properties: readonly Property[],
+  names: readonly string[],
   inner: CompileInner,
 ): Extra | "any" | undefined {
   const { additionalProperties, patternProperties } = schema;
-  const names = properties.map(({ name }) => name);
   if (patternProperties !== undefined) return patternExtra(schema, pointer, names, inner);
   const allowed = propertyNamesOf(schema, pointer);
   if (allowed.listed) return undefined;
@@ -265,7 +268,10 @@ export function arrayExpression(
   const rest = restMax > 0 ? inner(items ?? true, pointerTo(pointer, restPlace)) : empty;
   let content: Expression;
   if (parts.length > 0)
-    content = sequence(inside, ...parts, repeat(sequence(comma, rest), restMin, restMax), inside);
+    content = {
+      kind: "sequence",
+      parts: [inside, ...parts, repeat(sequence(comma, rest), restMin, restMax), inside],
+    };
   else if (restMax === 0) content = empty;
   else {
     const several = sequence(

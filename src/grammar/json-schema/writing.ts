@@ -162,7 +162,8 @@ export function writtenValue(value: Json, writing: Writing): Expression {
   if (Array.isArray(value)) {
     if (value.length === 0) return literal("[]");
     const items = value.flatMap((item, i) => [...(i > 0 ? [comma] : []), writtenValue(item, writing)]);
-    return sequence(literal("["), inside, ...items, inside, literal("]"));
+    // No call with all of them: there may be more than a call can take.
+    return { kind: "sequence", parts: [literal("["), inside, ...items, inside, literal("]")] };
   }
   if (isObject(value)) {
     const entries = Object.entries(value);
@@ -173,7 +174,7 @@ export function writtenValue(value: Json, writing: Writing): Expression {
       colon,
       writtenValue(item, writing),
     ]);
-    return sequence(literal("{"), inside, ...members, inside, literal("}"));
+    return { kind: "sequence", parts: [literal("{"), inside, ...members, inside, literal("}")] };
   }
   return literal(JSON.stringify(value));
 }

@@ -40,12 +40,15 @@ const classEscapes: Readonly<Record<string, CharacterSet>> = {
 const controlEscapes: Readonly<Record<string, number>> = { n: 10, r: 13, t: 9, v: 11, f: 12, "0": 0 };
 const syntaxCharacters = "^$\\.*+?()[]{}|/-";
 const nestingLimit = 200;
+const lengthLimit = 10_000;
 
 /**
  * @throws {CriaError} "bad-input" for a mistake and "unsupported" for what is refused; both name the place, counted in
  * characters from 1.
  */
 export function parseRegex(pattern: string, flags = ""): Regex {
+  if (pattern.length > lengthLimit)
+    throw new CriaError("unsupported", `regular expression: it has more than ${lengthLimit} characters`);
   for (const flag of flags)
     if (!"usgyd".includes(flag))
       throw new CriaError(

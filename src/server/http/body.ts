@@ -3,7 +3,7 @@
  *
  *   bytes ≤ limit (413) → UTF-8 → nesting ≤ limit → JSON → null fields dropped → schema (400 names the field)
  *
- * OpenAI's clients write null for fields that are not set, so a null at the top level is the same as no field.
+ * OpenAI's clients write null for fields that are not set, so a null is the same as no field.
  *
  * Flow: Request → readBody → handlers.
  */
@@ -81,9 +81,29 @@ function checkDepth(text: string, limit: number): void {
   }
 }
 
-function withoutNulls(data: unknown): unknown {
-  if (typeof data !== "object" || data === null || Array.isArray(data)) return data;
-  return Object.fromEntries(Object.entries(data).filter(([, value]) => value !== null));
+/** What is not the request's own: in schemas, arguments and the template's variables a null is a value. */
+const foreign = new Set([
+  "schema",
+  "parameters",
+  "guided_json",
+  "format",
+  "arguments",
+  "chat_template_kwargs",
+]);
+
+/** Nesting is limited before this. */
+function withoutNulls(data: unknown, isTop = true): unknown {
+  if (Array.isArray(data)) return data.map((item) => withoutNulls(item, false));
+  if (typeof data !== "object" || data === null) return data;
+  return Object.fromEntries(
+    Object.entries(data)
+      .filter(([, value]) => value !== null)
+      .map(([key, value]) => {
+        // llama.cpp's field of this name is a schema; inside of response_format it has one.
+        const isForeign = foreign.has(key) || (isTop && key === "json_schema");
+        return [key, isForeign ? value : withoutNulls(value, false)];
+      }),
+  );
 }
 
 /** Zod's first complaint in our words. Of the branches of a union, the one that got furthest is the one meant. */

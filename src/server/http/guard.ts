@@ -31,8 +31,9 @@ export interface Guard {
 }
 
 export function createGuard(options: GuardOptions): Guard {
-  const hosts = new Set(options.allowedHosts?.map((host) => host.toLowerCase()));
-  const origins = new Set(options.allowedOrigins?.map((origin) => origin.toLowerCase()));
+  // People copy them from an address bar: with a port, or with a slash at the end.
+  const hosts = new Set(options.allowedHosts?.map((host) => host.replace(/:\d*$/, "").toLowerCase()));
+  const origins = new Set(options.allowedOrigins?.map((origin) => origin.replace(/\/$/, "").toLowerCase()));
   const keys = Promise.all((options.apiKeys ?? []).map(digest));
 
   const isForeignAllowed = (origin: string) => origins.has("*") || origins.has(origin.toLowerCase());

@@ -29,14 +29,34 @@ export async function embeddings(
 }
 
 /** The vectors of all inputs, unless the client leaves before. */
-export function embedAll(
+export async function embedAll(
   context: ServerContext,
   request: Request,
   model: Model,
   lists: readonly (readonly number[])[],
 ): Promise<Float32Array[]> {
   const scope = requestScope(context, request);
-  return within(scope, model.embed(lists, { signal: scope.signal }));
+  const leave = context.metrics.occupy();
+  const vectors: Float32Array[] = [];
+  let next = 0;
+  // No more than a few at a time: others wait for each of them, not for the whole batch.
+  const worker = async () => {
+    while (next < lists.length) {
+      const at = next++;
+      [vectors[at]] = await model.embed([lists[at]], { signal: scope.signal });
+    }
+  };
+  try {
+    const workers = Array.from({ length: Math.min(context.parallel, lists.length) }, worker);
+    await within(scope, Promise.all(workers));
+    return vectors;
+  } catch (error) {
+    // The other workers end as well.
+    scope.abort();
+    throw error;
+  } finally {
+    leave();
+  }
 }
 
 /** @throws {RequestError} 400: the vectors of this model cannot be shortened. */

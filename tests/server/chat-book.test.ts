@@ -1,0 +1,95 @@
+/** The chat page's book of chats, with a store that answers when it is told to. */
+import { expect, it } from "vitest";
+import { ChatBook } from "../../apps/chat/src/book.ts";
+import type { Store } from "../../apps/chat/src/store.ts";
+import { type Chat, newChat, withNode } from "../../apps/chat/src/tree.ts";
+
+function chatOf(id: string, ...texts: string[]): Chat {
+  let chat: Chat = { ...newChat(), id };
+  for (const content of texts)
+    chat = withNode(chat, { id: `${id} ${content}`, parent: chat.leaf, role: "user", content });
+  return chat;
+}
+
+/** Chats by id; `gate` holds back what is asked next. */
+class FakeStore {
+  readonly kept = new Map<string, Chat>();
+  gate: Promise<void> = Promise.resolve();
+  readonly store = {
+    chats: async () => {
+      const chats = [...this.kept.values()];
+      await this.gate;
+      return chats;
+    },
+    saveChat: async (chat: Chat) => {
+      await this.gate;
+      this.kept.set(chat.id, chat);
+    },
+    removeChat: async (id: string) => {
+      await this.gate;
+      this.kept.delete(id);
+    },
+  } as unknown as Store;
+
+  hold(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.gate = promise;
+    return resolve;
+  }
+}
+
+async function bookWith(...chats: Chat[]) {
+  const fake = new FakeStore();
+  for (const chat of chats) fake.kept.set(chat.id, chat);
+  const book = new ChatBook((error) => expect.unreachable(String(error)));
+  await book.open(fake.store);
+  return { fake, book, texts: (id: string) => book.chat(id)?.nodes.map(({ content }) => content) };
+}
+
+/** The same chat with a message more, as another tab keeps it. */
+function later(chat: Chat, content: string): Chat {
+  const node = { id: `${chat.id} ${content}`, parent: chat.leaf, role: "user" as const, content };
+  return { ...withNode(chat, node), changed: chat.changed + 1000 };
+}
+
+it("takes newer chats and new ones", async () => {
+  const chat = chatOf("a", "one");
+  const { fake, book, texts } = await bookWith(chat);
+  fake.kept.set("a", later(chat, "two"));
+  fake.kept.set("b", chatOf("b", "new"));
+  await book.refresh();
+  expect([texts("a"), texts("b")]).toEqual([["one", "two"], ["new"]]);
+});
+
+it("leaves alone the chat in which an answer is made", async () => {
+  const chat = chatOf("a", "one");
+  const { fake, book, texts } = await bookWith(chat);
+  fake.kept.set("a", later(chat, "two"));
+  await book.refresh("a");
+  expect(texts("a")).toEqual(["one"]);
+});
+
+it("brings no chat back whose removal is under way", async () => {
+  const { fake, book } = await bookWith(chatOf("a", "one"));
+  const go = fake.hold();
+  book.remove("a");
+  const refreshed = book.refresh();
+  go();
+  await refreshed;
+  expect(book.chat("a")).toBeUndefined();
+});
+
+it("lets what happens while the store is read stand", async () => {
+  const [a, b] = [chatOf("a", "one"), chatOf("b", "one")];
+  const { fake, book, texts } = await bookWith(a, b);
+  fake.kept.set("a", later(a, "elsewhere"));
+  const go = fake.hold();
+  const refreshed = book.refresh();
+  await Promise.resolve();
+  book.remove("b");
+  book.change("a", (chat) => later(chat, "here"));
+  go();
+  await refreshed;
+  expect(book.chat("b")).toBeUndefined();
+  expect(texts("a")).toEqual(["one", "here"]);
+});
