@@ -33,9 +33,10 @@ export async function loadNamed(
       onProgress: ({ loadedBytes, totalBytes }) => loading.update(loadedBytes, totalBytes),
     });
     try {
-      const names: string[] = [];
-      for (const path of flags.lora ?? []) names.push(await model.loadAdapter(path));
-      if (names.length > 0) await model.useAdapters(names.map((name) => ({ name })));
+      // By their paths: what training writes is called adapter.gguf every time.
+      const adapters = (flags.lora ?? []).map((name) => ({ name }));
+      for (const { name } of adapters) await model.loadAdapter(name, { name });
+      if (adapters.length > 0) await model.useAdapters(adapters);
       return model;
     } catch (error) {
       model.dispose();

@@ -67,13 +67,15 @@ export function addRunOptions(command: Command): Command {
       .env("LLAMA_ARG_CTX_SIZE")
       .argParser(integer(0)),
   );
-  addCacheOptions(command);
-  command.option(
+  return addDeviceOptions(addLoraOption(addCacheOptions(command)));
+}
+
+export function addLoraOption(command: Command): Command {
+  return command.option(
     "--lora <adapter>",
     "answer with this adapter (a GGUF file or a PEFT folder); can be repeated",
     collect,
   );
-  return addDeviceOptions(command);
 }
 
 export function addCacheOptions(command: Command): Command {

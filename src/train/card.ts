@@ -16,8 +16,8 @@ export interface CardFigures {
   /** Tokens that went through the model, repetitions included. */
   readonly tokens: number;
   readonly seconds: number;
-  /** Of the last step. */
-  readonly loss: number;
+  /** Of the last step; null where it had no token to learn. */
+  readonly loss: number | null;
   /** Of the last validation, by name. */
   readonly validation: Readonly<Record<string, number>>;
   /** Samples of the last step. */
@@ -54,6 +54,8 @@ export function modelCard(recipe: Recipe, figures: CardFigures): string {
     `context ${config.contextLength}`,
   ];
   const measured = Object.entries({ "training loss, last step": figures.loss, ...named(figures.validation) });
+  // Without the last digits of a product of floats: 7 and not 7.000000000000001.
+  const heldOut = Number((recipe.validation * 100).toPrecision(12));
   return [
     `---\n${head}\n---\n`,
     `# ${recipe.name}\n`,
@@ -63,10 +65,10 @@ export function modelCard(recipe: Recipe, figures: CardFigures): string {
     `- Weights written as ${recipe.type}\n`,
     "## Data\n",
     ...dataLines(recipe).map((line) => `- ${line}`),
-    `\n${recipe.validation * 100} % of the documents were held out.\n`,
+    `\n${heldOut} % of the documents were held out.\n`,
     "## Results\n",
     "| figure | value |\n|---|---|",
-    ...measured.map(([name, value]) => `| ${name} | ${value.toFixed(4)} |`),
+    ...measured.map(([name, value]) => `| ${name} | ${value?.toFixed(4) ?? "–"} |`),
     "\n## Cost\n",
     `${hours.toFixed(2)} hours on a processor; at ${WATTS} W an estimated ${energy.toPrecision(2)} kWh and ${(energy * INTENSITY).toPrecision(2)} kg of CO₂ (${INTENSITY} kg a kWh).\n`,
     ...(figures.samples.length > 0 ? ["## Samples\n", ...figures.samples.map(sampleBlock)] : []),

@@ -9,7 +9,7 @@
  *
  * Flow: ParameterStore → saveCheckpoint → findCheckpoint, loadCheckpoint → ParameterStore.
  */
-import type { FileSystem } from "../files/byte-source.ts";
+import { type FileSystem, writeWhole } from "../files/byte-source.ts";
 import { readSafetensors } from "../files/safetensors/read.ts";
 import { writeSafetensors } from "../files/safetensors/write.ts";
 import type { StoredTensor } from "../files/stored-tensor.ts";
@@ -48,9 +48,9 @@ export async function saveCheckpoint(
   const data = files.join(folder, `${nameOf(state.step)}.safetensors`);
   const tensors = store.names.flatMap((name) => parameterKinds.map((kind) => stored(store, name, kind)));
   const metadata = new Map([["format", "cria-checkpoint"]]);
-  await writing(files, data, (sink) => writeSafetensors(sink, { metadata, tensors, vectors: new Set() }));
+  await writeWhole(files, data, (sink) => writeSafetensors(sink, { metadata, tensors, vectors: new Set() }));
   const description: CheckpointFile = { ...state, sha256: await place.hashFiles([data]) };
-  await writing(files, files.join(folder, `${nameOf(state.step)}.json`), (sink) =>
+  await writeWhole(files, files.join(folder, `${nameOf(state.step)}.json`), (sink) =>
     sink.write(new TextEncoder().encode(JSON.stringify(description))),
   );
   const steps = await stepsIn(place);
@@ -59,6 +59,10 @@ export async function saveCheckpoint(
     await place.remove(files.join(folder, `${nameOf(step)}.json`));
     await place.remove(files.join(folder, `${nameOf(step)}.safetensors`));
   }
+  // What a process that was killed left half-written.
+  for (const name of (await files.list(folder)) ?? [])
+    if (/^step-\d+\.(?:json|safetensors)\.[0-9a-f]+\.tmp$/.test(name))
+      await place.remove(files.join(folder, name));
 }
 
 /** Steps that have a whole checkpoint, ascending. */
@@ -153,19 +157,6 @@ function stored(store: ParameterStore, name: string, kind: ParameterKind): Store
       return new Uint8Array(values.slice(rowFirst * columns, (rowFirst + rowCount) * columns).buffer);
     },
   };
-}
-
-type Sink = Awaited<ReturnType<FileSystem["create"]>>;
-
-async function writing(files: FileSystem, path: string, write: (sink: Sink) => Promise<void>): Promise<void> {
-  const sink = await files.create(path);
-  try {
-    await write(sink);
-    await sink.close();
-  } catch (error) {
-    await sink.abort();
-    throw error;
-  }
 }
 
 function nameOf(step: number): string {

@@ -22,7 +22,7 @@ export interface PairReference {
 export interface PreferenceSum {
   /** Σ loss over pairs */
   readonly total: number;
-  /** Pairs. */
+  /** Pairs, without those of empty windows. */
   readonly counted: number;
   /** Pairs whose chosen answer has the larger reward, which is measured against the base; half of those equal. */
   readonly right: number;
@@ -72,12 +72,14 @@ export async function preferenceStep(
     });
     pass.backward(seeds);
   }
+  // The last batch of validation is filled up with empty windows.
+  const real = margins.filter((_, pair) => lengths[2 * pair] > 0);
   return {
-    total: margins.reduce((sum, margin) => sum + softplus(-margin), 0),
-    counted: margins.length,
-    right: margins.reduce((sum, margin) => sum + (margin > 0 ? 1 : margin === 0 ? 0.5 : 0), 0),
+    total: real.reduce((sum, margin) => sum + softplus(-margin), 0),
+    counted: real.length,
+    right: real.reduce((sum, margin) => sum + (margin > 0 ? 1 : margin === 0 ? 0.5 : 0), 0),
     likelier: references.filter((_, pair) => means[2 * pair] > means[2 * pair + 1]).length,
-    margin: margins.reduce((sum, margin) => sum + margin, 0),
+    margin: real.reduce((sum, margin) => sum + margin, 0),
   };
 }
 

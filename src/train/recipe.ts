@@ -106,6 +106,7 @@ export type Recipe = PretrainRecipe | SftRecipe | DpoRecipe;
 const positive = z.number().positive();
 const count = z.int().positive();
 const share = z.number().min(0).max(1);
+const below1 = z.number().min(0).lt(1);
 
 const model = z.strictObject({
   width: count,
@@ -152,8 +153,8 @@ const scheduleFrom = (rate: number) =>
   z.prefault(z.strictObject({ rate: positive.default(rate), ...curve }), {});
 
 const adamW = z.strictObject({
-  beta1: share.default(0.9),
-  beta2: share.default(0.95),
+  beta1: below1.default(0.9),
+  beta2: below1.default(0.95),
   epsilon: positive.default(1e-5),
   weightDecay: z.number().min(0).default(0.1),
   maximumNorm: z.number().min(0).default(1),
@@ -167,7 +168,7 @@ const adapterTargets = [
 const lora = z.strictObject({
   rank: count.default(8),
   alpha: positive.default(16),
-  dropout: z.number().min(0).lt(1).default(0),
+  dropout: below1.default(0),
   targets: z.array(z.enum(adapterTargets)).min(1).default(["attn_q", "attn_v"]),
 });
 
@@ -184,7 +185,12 @@ const shared = {
   batch: z.prefault(batch, {}),
   steps: count,
   adamW: z.prefault(adamW, {}),
-  seed: z.int().min(0).default(1),
+  /** Every parameter starts from a seed of its own, 65,536 · seed + its number, which has to stay exact. */
+  seed: z
+    .int()
+    .min(0)
+    .max(2 ** 37 - 1)
+    .default(1),
   /** Compute layers again for their gradients: less memory, more time. */
   gradientCheckpointing: z.boolean().default(false),
   checkpoint: z.prefault(z.strictObject({ every: count.default(100), keep: count.default(2) }), {}),

@@ -7,9 +7,10 @@
 /** What a line of metrics.jsonl holds. */
 export interface MetricsLine {
   readonly step: number;
-  readonly loss?: number;
+  /** Null, and the norm too, for a step that had no token to learn. */
+  readonly loss?: number | null;
   readonly rate?: number;
-  readonly norm?: number;
+  readonly norm?: number | null;
   readonly tokens?: number;
   readonly seconds?: number;
   readonly validation?: Readonly<Record<string, number>>;
@@ -75,7 +76,7 @@ function curvesOf(lines: readonly MetricsLine[]): Curve[] {
     lines.flatMap((line) => (line.loss === undefined ? [] : [[line.step, line] as const])),
   );
   const steps = [...new Set(lines.map(({ step }) => step))].sort((a, b) => a - b);
-  const values = (of: (line: MetricsLine) => number | undefined) =>
+  const values = (of: (line: MetricsLine) => number | null | undefined) =>
     steps.map((step) => of(trained.get(step) ?? { step }) ?? null);
   const heldOut = new Map(
     lines.flatMap(({ step, validation }) => (validation ? [[step, validation] as const] : [])),

@@ -27,6 +27,7 @@ import {
   windowSums,
 } from "./preference-loss.ts";
 import type { DpoRecipe, Recipe } from "./recipe.ts";
+import type { MetricsLine } from "./report.ts";
 import { type MemoryPlan, openSession, type Session } from "./session.ts";
 import { type Objective, type StepMetrics, train } from "./trainer.ts";
 
@@ -104,7 +105,7 @@ export async function runTraining(options: RunOptions): Promise<void> {
   try {
     const start = await startOf(options, place, session);
     const metricsPath = files.join(recipe.output, "metrics.jsonl");
-    await dropLaterLines(files, metricsPath, start);
+    const lines = await dropLaterLines(files, metricsPath, start);
     const log = (values: object) => platform.appendLine(metricsPath, JSON.stringify(values));
     options.onStart?.({ step: start, memory: session.memory, parameters: session.store.valueCount });
     const objective = objectiveOf(options, session);
@@ -114,8 +115,25 @@ export async function runTraining(options: RunOptions): Promise<void> {
       await log({ step, validation: figures });
       options.onValidation?.(step, figures);
     };
-    if (start === 0) await validate(0);
-    await train({
+    /** Validates and samples where that is due, but for what `known` has of the step already. */
+    const measure = async (step: number, known: readonly MetricsLine[] = []): Promise<void> => {
+      const isDue = (every: number) => step === recipe.steps || step % every === 0;
+      if (isDue(recipe.validateEvery) && !known.some((line) => line.validation)) await validate(step);
+      if (!recipe.sample || step === 0 || !isDue(recipe.sample.every)) return;
+      if (!known.some((line) => line.samples)) await options.onSample?.(step, session);
+    };
+    // The step that the weights are of, and the newest that has a checkpoint.
+    let [updated, kept] = [start, start];
+    const keep = async (step: number): Promise<void> => {
+      await saveCheckpoint(place, session.store, { step, fingerprint }, recipe.checkpoint.keep);
+      kept = step;
+    };
+    // Before the first step; after a stop, what the last one still owed.
+    await measure(
+      start,
+      lines.filter(({ step }) => step === start),
+    );
+    const training = train({
       optimizer: session.optimizer,
       objective,
       batches: (first) => options.data.batches(first),
@@ -127,17 +145,21 @@ export async function runTraining(options: RunOptions): Promise<void> {
       ...(signal ? { signal } : {}),
       async onStep(metrics) {
         const { step } = metrics;
-        const last = step === recipe.steps;
+        updated = step;
         await log(metrics);
         options.onStep?.(metrics);
-        // After the lines of the step: a checkpoint without them would lose them for ever.
-        if (last || step % recipe.checkpoint.every === 0)
-          await saveCheckpoint(place, session.store, { step, fingerprint }, recipe.checkpoint.keep);
-        if (last || step % recipe.validateEvery === 0) await validate(step);
-        if (recipe.sample && (last || step % recipe.sample.every === 0))
-          await options.onSample?.(step, session);
+        await measure(step);
+        // After all lines of the step: whoever goes on from the checkpoint need not measure again.
+        if (step === recipe.steps || step % recipe.checkpoint.every === 0) await keep(step);
       },
     });
+    try {
+      await training;
+    } catch (error) {
+      // Stopped from outside: the steps since the last checkpoint shall not be lost.
+      if (error instanceof CriaError && error.code === "aborted" && updated > kept) await keep(updated);
+      throw error;
+    }
     throwIfAborted(signal);
     await options.finish(session);
   } finally {
@@ -145,20 +167,22 @@ export async function runTraining(options: RunOptions): Promise<void> {
   }
 }
 
-/** Removes the lines of steps that will be done again. */
-async function dropLaterLines(files: FileSystem, path: string, step: number): Promise<void> {
+/** Removes the lines of steps that will be done again; gives those that stay. */
+async function dropLaterLines(files: FileSystem, path: string, step: number): Promise<MetricsLine[]> {
   const text = (await files.exists(path)) ? await readText(files, path) : "";
-  const kept = text.split("\n").filter((line) => {
+  const kept = text.split("\n").flatMap((line) => {
     try {
-      return step > 0 && (JSON.parse(line) as { step: number }).step <= step;
+      const values = JSON.parse(line) as MetricsLine;
+      return step > 0 && values.step <= step ? [values] : [];
     } catch {
       // The end of a line that was being written when the process died.
-      return false;
+      return [];
     }
   });
   const sink = await files.create(path);
-  await sink.write(new TextEncoder().encode(kept.map((line) => `${line}\n`).join("")));
+  await sink.write(new TextEncoder().encode(kept.map((line) => `${JSON.stringify(line)}\n`).join("")));
   await sink.close();
+  return kept;
 }
 
 async function readText(files: FileSystem, path: string): Promise<string> {
@@ -188,7 +212,7 @@ function objectiveOf(options: RunOptions, session: Session): Objective {
     : meanObjective(options.recipe, options.data, session);
 }
 
-function meanObjective(recipe: Recipe, data: RunData, { pass }: Session): Objective {
+function meanObjective(recipe: Recipe, data: RunData, { pass, evaluation }: Session): Objective {
   return {
     step: (batches, dropoutSeed) => meanLossStep(pass, batches, dropoutSeed),
     async validate(signal) {
@@ -196,7 +220,7 @@ function meanObjective(recipe: Recipe, data: RunData, { pass }: Session): Object
       let counted = 0;
       for await (const batch of data.validation(recipe.validationWindows)) {
         throwIfAborted(signal);
-        const sum = await meanLoss(pass, batch);
+        const sum = await meanLoss(evaluation, batch);
         total += sum.total;
         counted += sum.counted;
       }
@@ -208,10 +232,20 @@ function meanObjective(recipe: Recipe, data: RunData, { pass }: Session): Object
   };
 }
 
-function preferenceObjective(recipe: DpoRecipe, data: RunData, { pass, reference }: Session): Objective {
+function preferenceObjective(
+  recipe: DpoRecipe,
+  data: RunData,
+  { pass, evaluation, reference }: Session,
+): Objective {
   if (!reference) throw new CriaError("bad-input", "preferences need a pass over the base");
   const step = async (batch: Batch, trains: PreferenceTraining | undefined) =>
-    preferenceStep(pass, batch, await pairReferences(reference, batch), recipe.beta, trains);
+    preferenceStep(
+      trains ? pass : evaluation,
+      batch,
+      await pairReferences(reference, batch),
+      recipe.beta,
+      trains,
+    );
   return {
     async step(batches, dropoutSeed) {
       const pairCount = batches.reduce((sum, batch) => sum + batch.rows / 2, 0);

@@ -59,6 +59,8 @@ export interface MemoryPlan {
 export interface Session {
   readonly store: ParameterStore;
   readonly pass: TrainingPass;
+  /** For validation: forward passes without dropout, which is `pass` itself where there is none. */
+  readonly evaluation: TrainingPass;
   /** Forward passes over the base, where asked for. */
   readonly reference?: TrainingPass;
   readonly optimizer: Optimizer;
@@ -106,24 +108,30 @@ export async function openSession(device: Device, options: SessionOptions): Prom
       if (weights) await fillFrom(store, config, tied, weights);
       else initialize(store, config, tied, seed);
     }
+    const { adapterDropout, ...plain } = model;
+    const evaluated = adapterDropout ? plain : undefined;
     const frozen = base && options.reference ? frozenModel(base) : undefined;
-    // The forward pass alone, layer by layer: what gradients need is not kept.
-    const frozenShape = { ...shape, checkpoint: true };
+    // Layer by layer: what gradients need is not kept.
+    const forwardShape = { ...shape, checkpoint: true };
+    const bytesOf = (one: TrainingModel | undefined) =>
+      one ? TrainingPass.bytesOf(config, one, forwardShape) : 0;
     const memory = memoryPlan(
       shapes,
       kept ? weightBytes(kept) : 0,
-      TrainingPass.bytesOf(config, model, shape) +
-        (frozen ? TrainingPass.bytesOf(config, frozen, frozenShape) : 0),
+      TrainingPass.bytesOf(config, model, shape) + bytesOf(evaluated) + bytesOf(frozen),
     );
     checkMemory(device, memory);
-    const pass = new TrainingPass(device, config, model, shape);
-    held.push(() => pass.dispose());
-    const referencePass = frozen ? new TrainingPass(device, config, frozen, frozenShape) : undefined;
-    if (referencePass) held.push(() => referencePass.dispose());
+    const passOver = (one: TrainingModel, its: PassShape): TrainingPass => {
+      const pass = new TrainingPass(device, config, one, its);
+      held.push(() => pass.dispose());
+      return pass;
+    };
+    const pass = passOver(model, shape);
+    const evaluation = evaluated ? passOver(evaluated, forwardShape) : pass;
+    const beside = frozen ? { reference: passOver(frozen, forwardShape) } : {};
     const optimizer = new Optimizer(device, store, options.adamW);
     held.push(() => optimizer.dispose());
-    const passes = referencePass ? { pass, reference: referencePass } : { pass };
-    return { store, ...passes, optimizer, memory, dispose: () => free(held) };
+    return { store, pass, evaluation, ...beside, optimizer, memory, dispose: () => free(held) };
   } catch (error) {
     free(held);
     throw error;

@@ -16,10 +16,13 @@ export interface StepMetrics {
   /** Counts from 1. */
   readonly step: number;
   readonly steps: number;
-  /** Mean −log-probability of the tokens that count, in nats; or what else the objective minimises. */
+  /**
+   * Mean −log-probability of the tokens that count, in nats; or what else the objective minimises. NaN, and null in
+   * metrics.jsonl, for a step without such a token, which leaves the weights as they are.
+   */
   readonly loss: number;
   readonly rate: number;
-  /** Norm of the gradients before clipping. */
+  /** Norm of the gradients before clipping; NaN where there is no loss. */
   readonly norm: number;
   /** Rows of the step's windows, those included that do not count. */
   readonly tokens: number;
@@ -67,14 +70,15 @@ export async function train(options: TrainOptions): Promise<void> {
       const batches = await take(source, accumulate, step);
       optimizer.clear();
       const sum = await objective.step(batches, (index) => dropoutSeed(seed, step, index));
-      const loss = sum.total / sum.counted;
-      if (!Number.isFinite(loss))
+      const learns = sum.counted > 0;
+      const loss = learns ? sum.total / sum.counted : Number.NaN;
+      if (learns && !Number.isFinite(loss))
         throw new CriaError(
           "diverged",
           `step ${step}: the loss is ${loss}; the weights are those of step ${step - 1}. A lower rate, a longer warm-up or other data may help`,
         );
       const rate = rateAt(schedule, step, steps);
-      const norm = await optimizer.step(step, rate);
+      const norm = learns ? await optimizer.step(step, rate) : Number.NaN;
       const tokens = batches.reduce((total, batch) => total + batch.rows * batch.length, 0);
       const seconds = (performance.now() - began) / 1000;
       const extra = sum.extra ? { extra: sum.extra } : {};

@@ -1,4 +1,6 @@
 /** `cria train` as a person runs it: a model from nothing, tuned, aligned, resumed; and what it says of wrong recipes. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -6,7 +8,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { writeTinyModel } from "../tiny-model.ts";
-import { runCria, runInShell } from "./run-cria.ts";
+import { mainPath, runCria, runInShell, testEnvironment } from "./run-cria.ts";
 
 let folder = "";
 const at = (name: string) => join(folder, name);
@@ -158,10 +160,72 @@ describe("a run", () => {
     expect(readdirSync(join(at("tuned"), "adapter")).sort()).toEqual([
       ...["README.md", "adapter_config.json", "adapter_model.safetensors"],
     ]);
-    const merged = await runCria([
-      ...["convert", at("tiny.gguf"), at("merged.gguf"), "--lora", join(at("tuned"), "adapter.gguf")],
-    ]);
+    const adapter = join(at("tuned"), "adapter.gguf");
+    const merged = await runCria([...["convert", at("tiny.gguf"), at("merged.gguf"), "--lora", adapter]]);
     expect(merged).toMatchObject({ code: 0 });
+    // The run of options alone made another file of that name.
+    const both = ["--lora", adapter, "--lora", join(at("plain"), "adapter.gguf")];
+    const answer = await runCria(["generate", "-m", at("tiny.gguf"), "-p", "say ba", "-n", "2", ...both]);
+    expect(answer, answer.stderr).toMatchObject({ code: 0 });
+    const perplexity = async (...options: string[]) => {
+      const text = ["-f", at("text.jsonl"), "-c", "32", "--json"];
+      const { stdout } = await runCria(["perplexity", ...text, ...options]);
+      return (JSON.parse(stdout) as { perplexity: number }).perplexity;
+    };
+    const beside = await perplexity("-m", at("tiny.gguf"), "--lora", adapter);
+    expect(beside / (await perplexity("-m", at("merged.gguf")))).toBeCloseTo(1, 3);
+    expect(Math.abs(beside - (await perplexity("-m", at("tiny.gguf"))))).toBeGreaterThan(1);
+  });
+
+  it("says nothing of a loss that there is not: a window within a long question teaches nothing", async () => {
+    const turns = ["say ba", "ba", "de ".repeat(150), "de"].map((content, index) => ({
+      role: index % 2 === 0 ? "user" : "assistant",
+      content,
+    }));
+    writeFileSync(at("long.jsonl"), JSON.stringify({ messages: turns }));
+    const path = recipe("long", {
+      ...{ kind: "sft", base: at("tiny.gguf"), data: [{ path: at("long.jsonl") }], validation: 0 },
+      ...{ batch: { windows: 1, length: 32 }, steps: 4, checkpoint: { every: 100 } },
+    });
+    const { code, stderr } = await runCria(["train", "sft", path]);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    const losses = metricsOf("long").flatMap(({ loss }) => (loss === undefined ? [] : [loss]));
+    expect(losses).toEqual([expect.any(Number), null, null, null]);
+    expect(stderr).not.toContain("NaN");
+    expect(readFileSync(join(at("long"), "README.md"), "utf8")).toContain("training loss, last step | – |");
+    const events = readdirSync(at("long")).find((name) => name.startsWith("events.")) ?? "";
+    // NaN as a float of 4 bytes.
+    expect(readFileSync(join(at("long"), events)).includes(Buffer.of(0, 0, 0xc0, 0x7f))).toBe(false);
+  });
+
+  it("keeps what it has done at Ctrl-C, and says so", async () => {
+    const path = recipe("stopped", {
+      ...{ kind: "sft", base: at("tiny.gguf"), data: [{ path: at("chat.jsonl") }], validation: 0 },
+      ...{ steps: 100_000, checkpoint: { every: 100_000 } },
+    });
+    const child = spawn(process.execPath, [mainPath, "train", "sft", path], { env: testEnvironment() });
+    let stderr = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      stderr += text;
+      if (text.includes("step 1 of")) child.kill("SIGINT");
+    });
+    const [code] = (await once(child, "close")) as [number];
+    expect({ code, stderr }).toMatchObject({ code: 130 });
+    const step = /\nStopped after step (\d+); go on with --resume\n/.exec(stderr)?.[1] ?? "";
+    expect(readdirSync(join(at("stopped"), "checkpoints"))).toEqual([
+      ...[`step-${step.padStart(8, "0")}.json`, `step-${step.padStart(8, "0")}.safetensors`],
+    ]);
+    expect(metricsOf("stopped").at(-1)).toMatchObject({ step: Number(step) });
+  });
+
+  it("writes a built-in chat template as text into the model", async () => {
+    const path = recipe("chatml", {
+      ...{ kind: "sft", base: at("tiny.gguf"), data: [{ path: at("chat.jsonl") }], validation: 0 },
+      ...{ steps: 1, chatTemplate: "chatml" },
+    });
+    expect(await runCria(["train", "sft", path])).toMatchObject({ code: 0 });
+    const { stdout } = await runCria(["inspect", join(at("chatml"), "model.gguf"), "--metadata"]);
+    expect(stdout).toMatch(/tokenizer\.chat_template.*for message in messages/);
   });
 
   it("learns preferences", async () => {
@@ -202,17 +266,57 @@ describe("a disk that takes no more", () => {
   });
 });
 
+describe("a line of metrics.jsonl that cannot be written", () => {
+  it("ends the run with one line that names the file", async () => {
+    const path = recipe("metrics", {
+      ...{ kind: "sft", base: at("tiny.gguf"), data: [{ path: at("chat.jsonl") }], validation: 0 },
+      ...{ steps: 200, checkpoint: { every: 1000 }, validateEvery: 1000 },
+    });
+    // 16 blocks hold the data's tokens, but not 200 lines.
+    const { code, stderr } = runInShell(`trap '' XFSZ; ulimit -f 16; cria train sft '${path}'`);
+    expect({ code, stderr }).toMatchObject({ code: 1 });
+    expect(stderr.trim().split("\n").at(-1)).toMatch(/^error: .*metrics\.jsonl: /);
+  });
+});
+
 describe("says what is wrong", () => {
   const base = { kind: "sft", base: "tiny.gguf", data: [{ path: "x.jsonl" }] };
   it.each([
     ["an unknown setting", { ...base, stesp: 1 }, /stesp/],
     ["a kind that is none", { ...base, kind: "sftt" }, /kind: expected pretrain, sft or dpo/],
     ["a rate below 0", { ...base, schedule: { rate: -1 } }, /schedule\.rate/],
+    ["a mean that forgets nothing", { ...base, adamW: { beta1: 1 } }, /adamW\.beta1: .*<1/],
+    ["a seed that is too large", { ...base, seed: 1_700_000_000_000 }, /seed: .*<=137438953471/],
+    ["a format that is none", { ...base, chatTemplate: "chatlm" }, /chatTemplate: expected Jinja .*chatml/],
     ["neither model nor base", { kind: "pretrain", data: [{ path: "x" }] }, /either `model`/],
   ])("%s", async (_, settings, message) => {
     const { code, stderr } = await runCria(["train", "sft", recipe("wrong", settings)]);
     expect(code).toBe(1);
     expect(stderr).toMatch(message);
+  });
+
+  it.each([
+    ["pairs for sft", "sft", () => ["--data", at("pairs.jsonl")], /pairs\.jsonl: holds pairs .* for dpo/],
+    ["other data for dpo", "dpo", () => ["--data", at("chat.jsonl")], /chat\.jsonl: expected pairs/],
+    ["a folder of data", "sft", () => ["--data", folder], /expected a file, but it is a folder/],
+    ["a file for the run's folder", "sft", () => ["-o", at("tiny.gguf")], /tiny\.gguf: expected a folder/],
+    ["a window beyond the context", "sft", () => ["--length", "257"], /batch\.length: 257 .* context is 256/],
+    ["no template", "sft", () => ["--set", "chatTemplate=none.jinja"], /none\.jinja: no such file/],
+  ])("%s", async (_, kind, options, message) => {
+    const plain = [
+      "--base",
+      at("tiny.gguf"),
+      "--data",
+      at("chat.jsonl"),
+      "-o",
+      at("refused"),
+      "--rate",
+      "1e-3",
+    ];
+    const { code, stderr } = await runCria(["train", kind, ...plain, "--steps", "1", ...options()]);
+    expect({ code, stderr }).toMatchObject({ code: 1 });
+    expect(stderr).toMatch(new RegExp(`^(.* left out.*\\n)?error: .*${message.source}`));
+    expect(stderr).not.toMatch(/^\s+at /m);
   });
 
   it("data that is not there, or empty", async () => {

@@ -185,6 +185,52 @@ it("learns preferences: the chosen answer wins over the rejected one", async () 
   expect(losses.at(-1)).toBeLessThan(0.3);
 });
 
+it("measures preferences alike when a batch is filled up with empty windows", async () => {
+  const { preferenceStep } = await import("../../src/train/preference-loss.ts");
+  const { session } = await scattered();
+  const wide = await openSession(createReferenceDevice(), {
+    ...{ config, tied: false, weights, lora, adamW: {}, seed: 1 },
+    shape: { ...shape, windows: 6 },
+  });
+  await scatter(wide);
+  const grown = (values: Int32Array | Float32Array) => [...values, ...new Array<number>(4 * 8).fill(0)];
+  const filled = {
+    ...{
+      rows: 6,
+      length: 8,
+      starts: Int32Array.from(grown(batch.starts), (start, t) => (t < 16 ? start : t)),
+    },
+    tokens: Int32Array.from(grown(batch.tokens)),
+    targets: Int32Array.from(grown(batch.targets)),
+    positions: Int32Array.from(grown(batch.positions)),
+    weights: Float32Array.from(grown(batch.weights)),
+  };
+  const references = [{ chosen: -20, rejected: -30 }];
+  const empty = { chosen: 0, rejected: 0 };
+  const wanted = await preferenceStep(session.pass, batch, references, 0.1, undefined);
+  const figures = await preferenceStep(wide.pass, filled, [...references, empty, empty], 0.1, undefined);
+  expect(wanted.counted).toBe(1);
+  for (const [name, value] of Object.entries(wanted))
+    expect(figures[name as keyof typeof figures], name).toBeCloseTo(value, 5);
+});
+
+it("validates without dropout", async () => {
+  const { session } = await scattered();
+  const dropping = await open({ ...lora, dropout: 0.5 });
+  await scatter(dropping);
+  const wanted = await session.pass.forward(batch);
+  expect(await dropping.pass.forward(batch, 1)).not.toEqual(wanted);
+  (await dropping.evaluation.forward(batch)).forEach((value, t) => {
+    expect(value).toBeCloseTo(wanted[t], 5);
+  });
+  // And with the weights of the last step.
+  await scatter(session);
+  await scatter(dropping);
+  const later = await session.pass.forward(batch);
+  expect((await dropping.evaluation.forward(batch))[0]).toBeCloseTo(later[0], 5);
+  expect(later[0]).not.toBeCloseTo(wanted[0], 3);
+});
+
 it("overfits one batch", async () => {
   const session = await open(undefined);
   const one = { ...batch, weights: new Float32Array(16).fill(1) };

@@ -189,6 +189,10 @@ describe("records", () => {
     ["an answer that people disliked", { prompt: "q", completion: "a", label: false }],
     ["two equal answers", { prompt: "q", chosen: "a", rejected: "a" }],
     ["an empty answer", { instruction: "q", input: "", output: " " }],
+    ["an answer that is null", { prompt: "q", completion: null }],
+    ["a preferred answer that is null", { prompt: "q", chosen: null, rejected: "b" }],
+    ["a conversation that is null", { messages: null }],
+    ["a conversation whose answer is null", { messages: [user, { role: "assistant", content: null }] }],
   ])("%s is left out", (_name, fields) => {
     expect(of(fields)).toBeUndefined();
   });
@@ -230,12 +234,44 @@ describe("records", () => {
     });
   });
 
+  it("calls of functions as OpenAI has them", () => {
+    const call = { id: "c1", type: "function", function: { name: "f", arguments: '{"x":1}' } };
+    const messages = [
+      user,
+      { role: "assistant", content: null, tool_calls: [call] },
+      { role: "tool", content: "2", tool_call_id: "c1" },
+      { ...assistant, tool_calls: [] },
+    ];
+    const toolCalls = [{ id: "c1", name: "f", arguments: { x: 1 } }];
+    expect(of({ messages })).toEqual({
+      kind: "chat",
+      messages: [
+        user,
+        { role: "assistant", content: "", toolCalls },
+        { role: "tool", content: "2", toolCallId: "c1" },
+        assistant,
+      ],
+    });
+    const other = { ...call, function: { name: "g", arguments: {} } };
+    const [chosen, rejected] = [call, other].map((one) => [{ role: "assistant", tool_calls: [one] }]);
+    expect(of({ prompt: "q", chosen, rejected })).toMatchObject({
+      chosen: [{ toolCalls }],
+      rejected: [{ toolCalls: [{ name: "g", arguments: {} }] }],
+    });
+  });
+
   it.each([
     ["an unknown speaker", { messages: [{ role: "boss", content: "q" }] }, 'found "boss"'],
     [
       "a message without text",
       { messages: [{ role: "user", content: 3 }] },
       "messages[0].content: expected a string",
+    ],
+    ["a question that is null", { messages: [{ role: "user", content: null }] }, "found nothing"],
+    [
+      "a call that is none",
+      { messages: [user, { role: "assistant", content: null, tool_calls: [null] }] },
+      "messages[1]: expected a call",
     ],
     ["messages that are no list", { messages: "q" }, 'messages: expected a list of messages, found "q"'],
     ["a text that is none", { text: 3 }, "text: expected a string, found number"],
@@ -305,6 +341,43 @@ describe("the answers that are learned", () => {
       );
     },
   );
+
+  it.each([
+    ...Object.keys(markOf),
+    // Without an end mark, which is then added.
+    "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}",
+  ])("are none where nothing is said, in the format %s", async (name) => {
+    const silent = (content: string, last: object) =>
+      JSON.stringify({
+        messages: [{ role: "user", content: "q" }, { role: "assistant", content }, ...[last].flat()],
+      });
+    const call = {
+      role: "assistant",
+      content: null,
+      tool_calls: [{ function: { name: "f", arguments: "{}" } }],
+    };
+    const lines = [
+      silent("yes", [
+        { role: "user", content: "q" },
+        { role: "assistant", content: "" },
+      ]),
+      // This format does not show calls.
+      silent("yes", [{ role: "user", content: "q" }, call]),
+      silent("", []),
+      JSON.stringify({ messages: [{ role: "user", content: "q" }, call] }),
+    ];
+    const files = memoryFiles({ "c.jsonl": lines.join("\n") });
+    const cache = await openTokenCache("c.jsonl", "c.tokens", files, {
+      tokenizer,
+      chatFormat: () => chatFormat(name, tokenizer),
+      fingerprint: name,
+    });
+    expect(cache).toMatchObject({ documentCount: 2, skipped: { count: 2 } });
+    for (const document of [0, 1]) {
+      const { ids, learned } = await cache.read(document);
+      expect(tokenizer.decode([...ids].filter((_, i) => learned[i])).trim()).toBe("yes");
+    }
+  });
 
   it("leaves out what the format cannot hold, and says so", async () => {
     const odd = { messages: [{ role: "assistant", content: "hi" }] };

@@ -108,9 +108,28 @@ describe("shapes", () => {
     ],
     [{ chosen: [user, answer], rejected: [user, { role: "assistant", content: "b" }] }],
     [{ chosen: "\n\nHuman: q\n\nAssistant: a", rejected: "\n\nHuman: q\n\nAssistant: b" }],
+    // As TRL's sets have it: the prompt beside whole conversations, and the preferred one of them again.
+    [
+      {
+        ...{ prompt: "q", messages: [user, answer], score_chosen: 8 },
+        ...{ chosen: [user, answer], rejected: [user, { role: "assistant", content: "b" }] },
+      },
+    ],
   ])("%j is a preference", (fields) => {
     const rejected = [{ role: "assistant", content: "b" }];
     expect(of(fields)).toEqual({ kind: "preference", prompt: [user], chosen: [answer], rejected });
+  });
+
+  it("keeps a system message that only the prompt has", () => {
+    const system = { role: "system", content: "s" };
+    const rejected = { role: "assistant", content: "b" };
+    const fields = { system: "s", prompt: "q", chosen: [user, answer], rejected: [user, rejected] };
+    const preference = { kind: "preference", chosen: [answer], rejected: [rejected] };
+    expect(of(fields)).toEqual({ ...preference, prompt: [system, user] });
+    expect(of({ ...fields, chosen: [system, user, answer] })).toBeUndefined();
+    // Answers of several turns are no whole conversations.
+    const turns = { chosen: [answer, user, answer], rejected: [rejected] };
+    expect(of({ prompt: "q", ...turns })).toEqual({ ...preference, ...turns, prompt: [user] });
   });
 
   it("names the fields that it does not know", () => {
@@ -240,6 +259,19 @@ describe("batches", () => {
     const [batch] = await take(dataset.batches(0), 1);
     expect(batch.weights.reduce((sum, weight) => sum + weight, 0)).toBe(80);
     expect([...batch.tokens.subarray(40, 80)]).toEqual([...batch.targets.subarray(39, 79)]);
+  });
+
+  it("leave out the windows of a long question that come before its answer", async () => {
+    const line = { prompt: "q".repeat(200), completion: "yes" };
+    const source = {
+      cache: await cacheOf(memoryFiles({ "c.jsonl": JSON.stringify(line) }), "c.jsonl"),
+      weight: 1,
+    };
+    const dataset = createDataset([source], { ...options, rows: 1 });
+    for (const batch of await take(dataset.batches(0), 6)) {
+      const taught = [...batch.targets].filter((_, t) => batch.weights[t]);
+      expect(tokenizer.decode(taught).trim()).not.toBe("");
+    }
   });
 
   it("keep equal texts on one side of the split", async () => {

@@ -4,7 +4,14 @@ import { type PerplexityResult, perplexity } from "../../evaluate/perplexity.ts"
 import { readTextFile } from "../input.ts";
 import { loadNamed } from "../load-named.ts";
 import { integer } from "../number-arguments.ts";
-import { addCacheOptions, addDeviceOptions, addModelOptions, given, type RunFlags } from "../options.ts";
+import {
+  addCacheOptions,
+  addDeviceOptions,
+  addLoraOption,
+  addModelOptions,
+  given,
+  type RunFlags,
+} from "../options.ts";
 import { ProgressBar } from "../progress-bar.ts";
 import { formatInteger } from "../quantities.ts";
 import { errorColors, notice, writeJson, writeLine } from "../terminal.ts";
@@ -27,7 +34,7 @@ export function addPerplexityCommand(program: Command): void {
         .env("LLAMA_ARG_CTX_SIZE")
         .argParser(integer(4)),
     );
-  addDeviceOptions(addCacheOptions(addModelOptions(command)));
+  addDeviceOptions(addLoraOption(addCacheOptions(addModelOptions(command))));
   command
     .optionsGroup("Output:")
     .option("--json", "print one JSON object")

@@ -14,12 +14,12 @@ export class ProgressLine {
 
   update(metrics: StepMetrics): void {
     const { step, steps, loss, seconds, tokens } = metrics;
-    this.#loss = Number.isNaN(this.#loss) ? loss : (1 - SMOOTHING) * this.#loss + SMOOTHING * loss;
-    const rate = tokens / seconds;
-    this.#rate = Number.isNaN(this.#rate) ? rate : (1 - SMOOTHING) * this.#rate + SMOOTHING * rate;
+    // A step without a token to learn has no loss.
+    if (!Number.isNaN(loss)) this.#loss = smoothed(this.#loss, loss);
+    this.#rate = smoothed(this.#rate, tokens / seconds);
     const left = ((steps - step) * tokens) / this.#rate;
     this.#shown =
-      `step ${formatInteger(step)} of ${formatInteger(steps)}  loss ${this.#loss.toFixed(4)}  ` +
+      `step ${formatInteger(step)} of ${formatInteger(steps)}  loss ${Number.isNaN(this.#loss) ? "–" : this.#loss.toFixed(4)}  ` +
       `rate ${metrics.rate.toExponential(2)}  ${formatInteger(Math.round(this.#rate))} tokens/s  ${duration(left)} left`;
     if (this.#stream.isTTY) this.#stream.write(`\r\x1b[2K${this.#shown}`);
     else if (step % Math.max(1, Math.round(steps / 20)) === 0 || step === 1) notice(this.#shown);
@@ -36,6 +36,10 @@ export class ProgressLine {
     if (this.#stream.isTTY && this.#shown !== "") this.#stream.write("\n");
     this.#shown = "";
   }
+}
+
+function smoothed(mean: number, value: number): number {
+  return Number.isNaN(mean) ? value : (1 - SMOOTHING) * mean + SMOOTHING * value;
 }
 
 /** `1:05:09`, `5:09`. */

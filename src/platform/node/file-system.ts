@@ -109,7 +109,7 @@ async function createFile(path: string): Promise<ByteSink> {
 }
 
 /** Awaits the system and puts what goes wrong into words. */
-async function worded<Value>(path: string, work: Promise<Value>): Promise<Value> {
+export async function worded<Value>(path: string, work: Promise<Value>): Promise<Value> {
   try {
     return await work;
   } catch (error) {
@@ -124,6 +124,8 @@ function fileError(path: string, cause: unknown): CriaError {
     case "ENOENT":
     case "ENOTDIR":
       return new CriaError("not-found", `${path}: no such file`, { cause });
+    case "EEXIST":
+      return new CriaError("bad-file", `${path}: expected a folder, but it is a file`, { cause });
     case "EISDIR":
       return new CriaError("bad-file", `${path}: expected a file, but it is a folder`, { cause });
     case "EACCES":

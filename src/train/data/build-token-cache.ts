@@ -107,7 +107,8 @@ class CacheWriter {
       this.#words.push(learned[i] ? ids[i] + mark : ids[i]);
       if (learned[i]) learnedCount++;
     }
-    this.#table.push(ids.length, learnedCount, characters, hashOf(ids));
+    // Nothing comes before the first token that could predict it.
+    this.#table.push(ids.length, learnedCount, characters, hashOf(ids), learned.indexOf(true, 1));
     this.#tokenCount += ids.length;
   }
 

@@ -3,8 +3,9 @@
  *
  *   tokens      a word each, of 2 bytes for vocabularies up to 32,768 ids and else of 4: the id, and in the highest bit
  *               whether it is learned; zeros up to a multiple of 4 bytes
- *   documents   for each: u32 tokens, u32 of them learned, u32 characters that are learned, u32 hash of its ids
- *   footer      JSON: what the cache was made of, counts, a checksum; then its length as u32 and "CRIATOK2"
+ *   documents   for each: u32 tokens, u32 of them learned, u32 characters that are learned, u32 hash of its ids,
+ *               u32 place of the first learned token
+ *   footer      JSON: what the cache was made of, counts, a checksum; then its length as u32 and "CRIATOK3"
  *
  * A preference is two documents, the chosen answer and then the rejected one.
  *
@@ -12,9 +13,9 @@
  */
 import type { ByteSource } from "../../files/byte-source.ts";
 
-export const cacheMagic = "CRIATOK2";
+export const cacheMagic = "CRIATOK3";
 /** Numbers of the table of documents. */
-export const documentWords = 4;
+export const documentWords = 5;
 const tailBytes = 12;
 /** Bytes that are checked at a time. */
 const checkLength = 4 << 20;
@@ -32,6 +33,8 @@ export interface TokenCache {
   charactersOf(document: number): number;
   /** Equal for equal texts. */
   hashOf(document: number): number;
+  /** Place of the first learned token, at least 1. */
+  firstLearnedOf(document: number): number;
   /** The ids of a document and which of them are learned; those from `first` on, at most `count`. */
   read(document: number, first?: number, count?: number): Promise<CachedTokens>;
   close(): Promise<void>;
@@ -109,6 +112,7 @@ function cacheOver(source: ByteSource, footer: CacheFooter, table: Uint32Array):
     learnedOf: numberOf(1),
     charactersOf: numberOf(2),
     hashOf: numberOf(3),
+    firstLearnedOf: numberOf(4),
     async read(document, first = 0, count = Number.POSITIVE_INFINITY) {
       const length = Math.min(count, table[documentWords * document] - first);
       const bytes = await source.read(wordBytes * (starts[document] + first), wordBytes * length);

@@ -182,7 +182,10 @@ function packedWindows(
 ): () => Piece[] {
   const packer = new Packer(length, () => {
     const entry = next();
-    return entry && { ...entry, tokens: sources[entry.source].cache.tokensOf(entry.document) };
+    if (!entry) return undefined;
+    const { cache } = sources[entry.source];
+    const [tokens, firstLearned] = [cache.tokensOf(entry.document), cache.firstLearnedOf(entry.document)];
+    return { ...entry, tokens, firstLearned };
   });
   return () => packer.window();
 }

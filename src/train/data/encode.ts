@@ -74,6 +74,9 @@ function encodeChat(
       );
     // What follows the end mark, such as a line's end, is the format's and not the answer's.
     const mark = ids.findIndex((id, at) => at >= start && at < end && format.stopIds.has(id));
+    const said = ids.slice(start, mark < 0 ? end : mark);
+    // An empty answer, or a call that the format does not show: nobody should learn to say nothing.
+    if (content.trim() === "" && tokenizer.decode(said).trim() === "") return;
     learned.fill(true, start, mark < 0 ? end : mark + 1);
     isOpen = mark < 0 && index === messages.length - 1;
     characters += content.length;

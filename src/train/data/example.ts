@@ -7,14 +7,14 @@
  *   prompt, completion (or response)           a question and its answer; strings or messages
  *   instruction, input, output, system, history   the same, as Alpaca writes it
  *   chosen, rejected                           two answers of which one is preferred; with one of the prompts above,
- *                                              or both with the conversation before them
+ *                                              or both with the conversation before them, whether there is a prompt or not
  *
  * A `label` of false marks an answer that people did not like: nobody should learn it. Tables of text have lists as JSON.
  *
  * Flow: records.ts → exampleOf → encode-example.ts.
  * Source: the data formats of TRL and of LLaMA-Factory.
  */
-import type { ChatMessage } from "../../generate/chat-format/messages.ts";
+import type { ChatMessage, ToolCall } from "../../generate/chat-format/messages.ts";
 import { CriaError } from "../../shared/errors.ts";
 import { dialogOf } from "./dialog-text.ts";
 import type { DataRecord } from "./records.ts";
@@ -49,16 +49,25 @@ export function exampleOf({ fields, where }: DataRecord): Example | undefined {
   const answer = ["completion", "response", "output"].find((name) => reader.has(name));
   if (answer !== undefined && (reader.has("prompt") || reader.has("instruction")))
     return chatOf([...reader.prompt(), ...reader.answer(answer)]);
+  if (isKnown(fields)) return undefined;
   throw new CriaError(
     "bad-file",
     `${where}: the fields ${Object.keys(fields).join(", ") || "(none)"} are no known shape; expected ${known}`,
   );
 }
 
-function chatOf(messages: readonly ChatMessage[]): Example | undefined {
-  const isAnswered = messages.some(
-    ({ role, content, toolCalls }) => role === "assistant" && (content.trim() !== "" || toolCalls),
+/** Whether the fields are those of a shape, values aside: a row of a table can have null in them. */
+function isKnown(fields: DataRecord["fields"]): boolean {
+  const some = (...names: string[]) => names.some((name) => name in fields);
+  return (
+    some("text", "messages", "conversations") ||
+    (some("chosen") && some("rejected")) ||
+    (some("prompt", "instruction") && some("completion", "response", "output"))
   );
+}
+
+function chatOf(messages: readonly ChatMessage[]): Example | undefined {
+  const isAnswered = messages.some((message) => message.role === "assistant" && saysSomething(message));
   return isAnswered ? { kind: "chat", messages } : undefined;
 }
 
@@ -66,13 +75,16 @@ function preferenceOf(reader: FieldReader): Example | undefined {
   const prompt = reader.prompt();
   const chosen = reader.answer("chosen");
   const rejected = reader.answer("rejected");
-  if (prompt.length > 0) return pairOf(prompt, chosen, rejected);
-  // Both hold the whole conversation; what they share is the prompt.
+  const isWhole = [chosen, rejected].some(([first]) => first?.role === "user" || first?.role === "system");
+  if (prompt.length > 0 && !isWhole) return pairOf(prompt, chosen, rejected);
+  // Both hold the whole conversation, in TRL's sets even beside a prompt; what they share is the prompt.
   let shared = 0;
   while (shared < Math.min(chosen.length, rejected.length) && equal(chosen[shared], rejected[shared]))
     shared++;
   while (shared > 0 && chosen[shared - 1].role === "assistant") shared--;
-  return pairOf(chosen.slice(0, shared), chosen.slice(shared), rejected.slice(shared));
+  if (shared === 0) return undefined;
+  const system = chosen[0].role === "system" ? [] : prompt.filter(({ role }) => role === "system");
+  return pairOf([...system, ...chosen.slice(0, shared)], chosen.slice(shared), rejected.slice(shared));
 }
 
 function pairOf(
@@ -80,16 +92,19 @@ function pairOf(
   chosen: readonly ChatMessage[],
   rejected: readonly ChatMessage[],
 ): Example | undefined {
-  const usable = [chosen, rejected].every(
-    (answer) => answer.length > 0 && answer.every(({ content }) => content.trim() !== ""),
-  );
+  const usable = [chosen, rejected].every((answer) => answer.length > 0 && answer.every(saysSomething));
   const differ =
     chosen.length !== rejected.length || chosen.some((message, i) => !equal(message, rejected[i]));
   return usable && differ && prompt.length > 0 ? { kind: "preference", prompt, chosen, rejected } : undefined;
 }
 
+function saysSomething({ content, toolCalls }: ChatMessage): boolean {
+  return content.trim() !== "" || toolCalls !== undefined;
+}
+
 function equal(a: ChatMessage, b: ChatMessage): boolean {
-  return a.role === b.role && a.content === b.content;
+  const [ofA, ofB] = [a, b].map(({ toolCalls }) => JSON.stringify(toolCalls));
+  return a.role === b.role && a.content === b.content && ofA === ofB;
 }
 
 const roles: Readonly<Record<string, ChatMessage["role"]>> = {
@@ -181,18 +196,33 @@ class FieldReader {
       if (named === "function_call")
         return { role: "assistant", content: "", toolCalls: [this.#toolCall(field, message.value)] };
       const role = roles[named];
-      const content = message.content ?? message.value;
+      const calls = Array.isArray(message.tool_calls) ? message.tool_calls : [];
+      // An assistant that calls a function, or has nothing to say, has null here.
+      const content = message.content ?? message.value ?? (role === "assistant" ? "" : undefined);
       if (role === undefined) throw this.#wrong(`${field}.role`, Object.keys(roles).join(", "), named);
       if (typeof content !== "string") throw this.#wrong(`${field}.content`, "a string", content);
-      return { role, content };
+      return {
+        role,
+        content,
+        ...(calls.length > 0 ? { toolCalls: calls.map((call) => this.#toolCall(field, call)) } : {}),
+        ...(typeof message.tool_call_id === "string" ? { toolCallId: message.tool_call_id } : {}),
+      };
     });
   }
 
-  #toolCall(field: string, value: unknown): { name: string; arguments: Readonly<Record<string, unknown>> } {
+  /** A call as ShareGPT has it, JSON of {name, arguments}, or as OpenAI: {id, function} with arguments as JSON. */
+  #toolCall(field: string, value: unknown): ToolCall {
+    const parsed = (part: unknown) => (typeof part === "string" ? (JSON.parse(part) as unknown) : part);
     try {
-      const call = JSON.parse(String(value)) as Record<string, unknown>;
-      if (typeof call.name === "string" && typeof call.arguments === "object" && call.arguments !== null)
-        return { name: call.name, arguments: call.arguments as Record<string, unknown> };
+      const call = parsed(value) as Record<string, unknown>;
+      const { name, arguments: text } = (call.function ?? call) as Record<string, unknown>;
+      const given = parsed(text);
+      if (typeof name === "string" && typeof given === "object" && given !== null)
+        return {
+          ...(typeof call.id === "string" ? { id: call.id } : {}),
+          name,
+          arguments: given as Record<string, unknown>,
+        };
     } catch {
       // Said below.
     }
@@ -200,7 +230,8 @@ class FieldReader {
   }
 
   #wrong(name: string, expected: string, found: unknown): CriaError {
-    const shown = typeof found === "string" ? JSON.stringify(found.slice(0, 60)) : typeof found;
+    const kind = found === null || found === undefined ? "nothing" : typeof found;
+    const shown = typeof found === "string" ? JSON.stringify(found.slice(0, 60)) : kind;
     return new CriaError("bad-file", `${this.#where}: ${name}: expected ${expected}, found ${shown}`);
   }
 }

@@ -3,7 +3,8 @@
  *
  * A window takes the first of the next LOOKAHEAD documents that fits whole; when none does, a text is cut where the
  * window ends and goes on in the next one, unless little room is left. A conversation is cut only when it is longer than a
- * window. Packing looks at lengths alone, so the windows of any step are known without reading what came before.
+ * window, and whole windows of it before its first answer are left out. Packing looks at lengths alone, so the windows of
+ * any step are known without reading what came before.
  *
  * Flow: order of documents → Packer (pieces of windows) → dataset.ts.
  */
@@ -27,7 +28,13 @@ interface Waiting {
 
 /** The document that follows; undefined after the last, where there is one. */
 type NextDocument = () =>
-  | { readonly source: number; readonly document: number; readonly tokens: number }
+  | {
+      readonly source: number;
+      readonly document: number;
+      readonly tokens: number;
+      /** Place of the first learned token. */
+      readonly firstLearned: number;
+    }
   | undefined;
 
 const LOOKAHEAD = 32;
@@ -52,8 +59,10 @@ export class Packer {
       while (this.#waiting.length < LOOKAHEAD) {
         const next = this.#next();
         if (!next) break;
-        const { source, document, tokens } = next;
-        this.#waiting.push({ source, document, first: 0, left: tokens - 1 });
+        const { source, document, tokens, firstLearned } = next;
+        // The token before the first learned one predicts it: windows that end earlier teach nothing.
+        const first = Math.floor((firstLearned - 1) / this.#length) * this.#length;
+        this.#waiting.push({ source, document, first, left: tokens - 1 - first });
       }
       if (this.#waiting.length === 0) break;
       const index = this.#waiting.findIndex(({ left }) => left <= room);

@@ -8,11 +8,12 @@ import { join } from "node:path";
 import type { ChatFormat } from "../../../generate/chat-format/chat-format.ts";
 import { CriaError } from "../../../shared/errors.ts";
 import type { Tokenizer } from "../../../tokenizer/tokenizer.ts";
-import { createDataset, type DatasetSource } from "../../../train/data/dataset.ts";
+import type { TokenCache } from "../../../train/data/cache-file.ts";
+import { createDataset, type Dataset, type DatasetSource } from "../../../train/data/dataset.ts";
 import { openTokenCache } from "../../../train/data/token-cache.ts";
-import type { Recipe } from "../../../train/recipe.ts";
+import type { DataSettings, Recipe } from "../../../train/recipe.ts";
 import type { RunData } from "../../../train/run.ts";
-import { nodeFiles } from "../file-system.ts";
+import { nodeFiles, worded } from "../file-system.ts";
 import { hashFiles } from "../hash.ts";
 
 interface Parts {
@@ -36,38 +37,25 @@ export interface OpenedData {
 export async function openRunData(recipe: Recipe, parts: Parts): Promise<OpenedData> {
   const fingerprints: string[] = [];
   const sources: DatasetSource[] = [];
-  for (const { path, weight, license: _license, ...text } of recipe.data) {
-    if (!(await nodeFiles.exists(path))) throw new CriaError("not-found", `${path}: no such data file`);
-    const fingerprint = createHash("sha256")
-      .update(parts.encoding)
-      .update(await hashFiles([path]))
-      .update(Object.keys(text).length > 0 ? JSON.stringify(text) : "")
-      .digest("hex");
-    fingerprints.push(fingerprint);
-    const cache = await openTokenCache(
-      path,
-      join(parts.cacheFolder, `${fingerprint.slice(0, 16)}.tokens`),
-      nodeFiles,
-      {
-        tokenizer: parts.tokenizer,
-        chatFormat: parts.chatFormat,
-        fingerprint,
-        text,
-        ...(parts.signal ? { signal: parts.signal } : {}),
-        onProgress: (documents) => parts.say(`${path}: ${documents} documents tokenized`),
-      },
-    );
-    sources.push({ cache, weight });
-    const { count, first } = cache.skipped;
-    if (count > 0) parts.say(`${path}: ${count} records left out (${first})`);
+  let dataset: Dataset;
+  try {
+    for (const settings of recipe.data) {
+      const { cache, fingerprint } = await openSource(settings, parts);
+      sources.push({ cache, weight: settings.weight });
+      fingerprints.push(fingerprint);
+      checkKind(recipe, settings.path, cache);
+    }
+    dataset = createDataset(sources, {
+      seed: recipe.seed,
+      validation: recipe.validation,
+      rows: recipe.batch.windows,
+      length: parts.length,
+      long: recipe.long,
+    });
+  } catch (error) {
+    for (const { cache } of sources) await cache.close();
+    throw error;
   }
-  const dataset = createDataset(sources, {
-    seed: recipe.seed,
-    validation: recipe.validation,
-    rows: recipe.batch.windows,
-    length: parts.length,
-    long: recipe.long,
-  });
   const longer =
     (dataset.tooLong > 0 ? `, ${dataset.tooLong} longer than a window left out` : "") +
     (dataset.cut > 0 ? `, ${dataset.cut} longer than a window cut` : "");
@@ -79,4 +67,39 @@ export async function openRunData(recipe: Recipe, parts: Parts): Promise<OpenedD
       `${dataset.heldOut} held out${longer}`,
     close: () => dataset.close(),
   };
+}
+
+async function openSource(
+  { path, weight: _weight, license: _license, ...text }: DataSettings,
+  parts: Parts,
+): Promise<{ readonly cache: TokenCache; readonly fingerprint: string }> {
+  if (!(await nodeFiles.exists(path))) throw new CriaError("not-found", `${path}: no such data file`);
+  const fingerprint = createHash("sha256")
+    .update(parts.encoding)
+    .update(await worded(path, hashFiles([path])))
+    .update(Object.keys(text).length > 0 ? JSON.stringify(text) : "")
+    .digest("hex");
+  const cachePath = join(parts.cacheFolder, `${fingerprint.slice(0, 16)}.tokens`);
+  const cache = await openTokenCache(path, cachePath, nodeFiles, {
+    tokenizer: parts.tokenizer,
+    chatFormat: parts.chatFormat,
+    fingerprint,
+    text,
+    ...(parts.signal ? { signal: parts.signal } : {}),
+    onProgress: (documents) => parts.say(`${path}: ${documents} documents tokenized`),
+  });
+  const { count, first } = cache.skipped;
+  if (count > 0) parts.say(`${path}: ${count} records left out (${first})`);
+  return { cache, fingerprint };
+}
+
+/** Answers and texts cannot be told from rejected ones once they are tokens, so the kinds must fit. */
+function checkKind({ kind }: Recipe, path: string, { pairs }: TokenCache): void {
+  if (pairs && kind !== "dpo")
+    throw new CriaError(
+      "bad-input",
+      `${path}: holds pairs of a chosen and a rejected answer, and ${kind} would learn both; they are for dpo`,
+    );
+  if (!pairs && kind === "dpo")
+    throw new CriaError("bad-input", `${path}: expected pairs for dpo: records with chosen and rejected`);
 }

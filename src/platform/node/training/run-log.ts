@@ -11,6 +11,7 @@ import type { Recipe } from "../../../train/recipe.ts";
 import { type MetricsLine, report } from "../../../train/report.ts";
 import { scalarEvent, versionEvent } from "../../../train/tensorboard.ts";
 import type { StepMetrics } from "../../../train/trainer.ts";
+import { worded } from "../file-system.ts";
 import { nodeRun } from "./run-platform.ts";
 
 /** What a run leaves to read: metrics (run.ts writes their lines), events, samples, card and report. */
@@ -27,7 +28,7 @@ export class RunLog {
   }
 
   async open(): Promise<void> {
-    await writeFile(this.#events, versionEvent(Date.now() / 1000), { flag: "a" });
+    await worded(this.#events, writeFile(this.#events, versionEvent(Date.now() / 1000), { flag: "a" }));
   }
 
   step(metrics: StepMetrics): void {
@@ -54,15 +55,16 @@ export class RunLog {
       parameters,
       tokens: steps.reduce((sum, { tokens = 0 }) => sum + tokens, 0),
       seconds: steps.reduce((sum, { seconds = 0 }) => sum + seconds, 0),
-      loss: steps.at(-1)?.loss ?? Number.NaN,
+      loss: steps.at(-1)?.loss ?? null,
       validation: lines.findLast((line) => line.validation)?.validation ?? {},
       samples: lines.findLast((line) => line.samples)?.samples ?? [],
       date: new Date().toISOString().slice(0, 10),
     });
-    await writeFile(join(this.#recipe.output, "README.md"), card);
+    const paths = [join(this.#recipe.output, "README.md")];
     // A folder for PEFT goes its own way.
     if (this.#recipe.kind !== "pretrain" && this.#recipe.lora)
-      await writeFile(join(this.#recipe.output, "adapter", "README.md"), card);
+      paths.push(join(this.#recipe.output, "adapter", "README.md"));
+    for (const path of paths) await worded(path, writeFile(path, card));
   }
 
   async writeReport(): Promise<void> {
@@ -72,14 +74,14 @@ export class RunLog {
       script: await readFile(join(folder, "uPlot.iife.min.js"), "utf8"),
       style: await readFile(join(folder, "uPlot.min.css"), "utf8"),
     };
-    await writeFile(
-      join(this.#recipe.output, "report.html"),
-      report(this.#recipe.name, await this.#lines(), plotter),
-    );
+    const path = join(this.#recipe.output, "report.html");
+    await worded(path, writeFile(path, report(this.#recipe.name, await this.#lines(), plotter)));
   }
 
   #event(step: number, scalars: Readonly<Record<string, number>>): void {
-    const event = scalarEvent(Date.now() / 1000, step, scalars);
+    // A step without a token to learn has neither loss nor norm.
+    const known = Object.entries(scalars).filter(([, value]) => !Number.isNaN(value));
+    const event = scalarEvent(Date.now() / 1000, step, Object.fromEntries(known));
     // One after the other, but not waited for: a point of a curve must not hold up a step, nor end a run.
     this.#writing = this.#writing.then(() => appendFile(this.#events, event)).catch(() => {});
   }

@@ -4,6 +4,7 @@
  * Flow: recipe → openStart → train-recipe.ts.
  */
 import { readFile } from "node:fs/promises";
+import { builtInTemplates } from "../../../generate/chat-format/built-in-templates.ts";
 import { openCheckpoint } from "../../../model/checkpoint.ts";
 import { readVocabulary } from "../../../model/companions.ts";
 import type { ModelConfig } from "../../../model/config.ts";
@@ -11,7 +12,7 @@ import type { ModelWeights } from "../../../model/weights.ts";
 import { CriaError } from "../../../shared/errors.ts";
 import type { Vocabulary } from "../../../tokenizer/vocabulary.ts";
 import type { PretrainRecipe, Recipe } from "../../../train/recipe.ts";
-import { nodeFiles } from "../file-system.ts";
+import { nodeFiles, worded } from "../file-system.ts";
 import { resolveModel } from "../hub/resolve.ts";
 
 /** What a recipe starts from. */
@@ -28,7 +29,8 @@ export interface Start {
 
 /** @throws {CriaError} "not-found" or "bad-input" for what the recipe names */
 export async function openStart(recipe: Recipe): Promise<Start> {
-  if (recipe.kind === "pretrain" && recipe.model) return newModel(recipe);
+  const named = await namedTemplate(recipe.chatTemplate);
+  if (recipe.kind === "pretrain" && recipe.model) return newModel(recipe, named);
   const path = await resolveModel(recipe.base ?? "", {});
   const checkpoint = await openCheckpoint(
     path,
@@ -39,7 +41,7 @@ export async function openStart(recipe: Recipe): Promise<Start> {
     await checkpoint.file.close();
     throw new CriaError("not-found", `${path}: no tokenizer in the model or beside it`);
   }
-  const template = await templateOf(recipe, checkpoint.chatTemplate);
+  const template = named ?? checkpoint.chatTemplate;
   return {
     config: { ...checkpoint.config, name: recipe.name },
     tied: !checkpoint.weights.has("output.weight"),
@@ -51,7 +53,7 @@ export async function openStart(recipe: Recipe): Promise<Start> {
   };
 }
 
-async function newModel(recipe: PretrainRecipe): Promise<Start> {
+async function newModel(recipe: PretrainRecipe, template: string | undefined): Promise<Start> {
   const { model } = recipe;
   if (!model || recipe.tokenizer === undefined)
     throw new CriaError("bad-input", "recipe: a new model needs a tokenizer: name its file");
@@ -62,7 +64,6 @@ async function newModel(recipe: PretrainRecipe): Promise<Start> {
     );
   const vocabulary = await readVocabulary(recipe.tokenizer, nodeFiles);
   const headLength = model.width / model.heads;
-  const template = await templateOf(recipe, undefined);
   return {
     config: {
       name: recipe.name,
@@ -88,9 +89,15 @@ async function newModel(recipe: PretrainRecipe): Promise<Start> {
   };
 }
 
-/** The recipe's template: Jinja text, a built-in name, or the path of a .jinja file. */
-async function templateOf(recipe: Recipe, own: string | undefined): Promise<string | undefined> {
-  const { chatTemplate } = recipe;
-  if (chatTemplate?.endsWith(".jinja")) return readFile(chatTemplate, "utf8");
-  return chatTemplate ?? own;
+/** The Jinja text that the recipe gives, itself or by a file or name: the trained model's file holds it. */
+async function namedTemplate(template: string | undefined): Promise<string | undefined> {
+  if (template?.endsWith(".jinja")) return worded(template, readFile(template, "utf8"));
+  if (template === undefined || /\{[{%]/.test(template)) return template;
+  const text = builtInTemplates.get(template);
+  if (text !== undefined) return text;
+  throw new CriaError(
+    "bad-input",
+    `recipe: chatTemplate: expected Jinja text, a .jinja file, or one of ${[...builtInTemplates.keys()].join(", ")}, ` +
+      `got ${JSON.stringify(template)}`,
+  );
 }

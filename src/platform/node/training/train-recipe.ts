@@ -10,6 +10,7 @@ import { chatFormat } from "../../../generate/chat-format/detect.ts";
 import type { Model } from "../../../generate/model.ts";
 import { writeAdapter } from "../../../model/adapter.ts";
 import { load } from "../../../node.ts";
+import { CriaError } from "../../../shared/errors.ts";
 import { createTokenizer } from "../../../tokenizer/create-tokenizer.ts";
 import { ROPE_FACTORS } from "../../../train/full-model.ts";
 import { trainedAdapter } from "../../../train/lora.ts";
@@ -18,7 +19,7 @@ import { runTraining } from "../../../train/run.ts";
 import type { MemoryPlan, Session } from "../../../train/session.ts";
 import type { StepMetrics } from "../../../train/trainer.ts";
 import { writeTrainedModel } from "../../../train/write-trained.ts";
-import { nodeFiles } from "../file-system.ts";
+import { nodeFiles, worded } from "../file-system.ts";
 import { hashFiles } from "../hash.ts";
 import { startThread, threadLimit } from "../threads.ts";
 import { type OpenedData, openRunData } from "./open-data.ts";
@@ -49,7 +50,7 @@ export interface TrainRecipeOptions {
   readonly resume?: boolean;
   /** Default: those of the machine. */
   readonly threads?: number;
-  /** Fires between steps: the checkpoints so far stay. */
+  /** Stops between steps, or in the midst of validation; what is done so far is kept as a checkpoint. */
   readonly signal?: AbortSignal;
   readonly onNotice?: (line: string) => void;
   readonly onStart?: (start: RunStart) => void;
@@ -70,14 +71,20 @@ export async function trainRecipe(recipe: Recipe, options: TrainRecipeOptions = 
   let opened: OpenedData | undefined;
   let result = "";
   try {
-    await mkdir(recipe.output, { recursive: true });
+    const { length = start.config.contextLength } = recipe.batch;
+    if (length > start.config.contextLength)
+      throw new CriaError(
+        "bad-input",
+        `batch.length: ${length} tokens, but the model's context is ${start.config.contextLength}`,
+      );
+    await worded(recipe.output, mkdir(recipe.output, { recursive: true }));
     const tokenizer = createTokenizer(start.vocabulary);
     const template = start.chatTemplate;
     const data = await openRunData(recipe, {
       tokenizer,
       encoding: JSON.stringify([start.vocabulary.pieces, [...start.vocabulary.scores], template ?? ""]),
       chatFormat: () => chatFormat(template, tokenizer),
-      length: recipe.batch.length ?? start.config.contextLength,
+      length,
       cacheFolder: join(recipe.output, "tokens"),
       ...(signal ? { signal } : {}),
       say: (line) => options.onNotice?.(line),
