@@ -18,6 +18,9 @@ export interface PerplexityOptions {
   readonly onProgress?: (progress: PerplexityResult & { readonly chunkCount: number }) => void;
 }
 
+/** Tokens of which two can be scored. */
+const LEAST = 4;
+
 export interface PerplexityResult {
   readonly perplexity: number;
   /** Standard error of the perplexity, from the spread of the tokens' log-probabilities. */
@@ -36,9 +39,11 @@ export async function perplexity(
 ): Promise<PerplexityResult> {
   const { tokenizer } = model;
   const ids = tokenizer.encode(text, { addSpecial: true });
+  if (ids.length < LEAST)
+    throw new CriaError("bad-input", `the text has ${ids.length} tokens; expected at least ${LEAST}`);
   const chunkLength = Math.min(options.chunkLength ?? 512, model.contextLength, ids.length);
-  if (chunkLength < 4)
-    throw new CriaError("bad-input", `the text has ${ids.length} tokens; expected at least 4`);
+  if (chunkLength < LEAST)
+    throw new CriaError("bad-input", `chunks of ${chunkLength} tokens; expected at least ${LEAST}`);
   const chunkCount = Math.floor(ids.length / chunkLength);
   const score = new Score();
   return model.withSequence(async (sequence) => {

@@ -29,10 +29,10 @@ export function addPerplexityCommand(program: Command): void {
     .addOption(
       new Option(
         "-c, --ctx-size <tokens>",
-        "tokens in a chunk, of which the second half is scored (default: 512)",
+        "tokens in a chunk, of which the second half is scored; 0: the model's context (default: 512)",
       )
         .env("LLAMA_ARG_CTX_SIZE")
-        .argParser(integer(4)),
+        .argParser(integer(0)),
     );
   addDeviceOptions(addLoraOption(addCacheOptions(addModelOptions(command))));
   command
@@ -44,7 +44,7 @@ export function addPerplexityCommand(program: Command): void {
       const started = performance.now();
       const bar = new ProgressBar("Scoring", formatInteger);
       const result = await perplexity(model, text, {
-        ...given({ chunkLength: flags.ctxSize }),
+        ...given({ chunkLength: flags.ctxSize === 0 ? model.contextLength : flags.ctxSize }),
         onProgress: ({ chunks, chunkCount }) => bar.update(chunks, chunkCount),
       });
       bar.end();
