@@ -124,7 +124,7 @@ export function addAnswerOptions(command: Command): Command {
       "end the answer before this text; can be repeated; escapes as in -p",
       collect,
     )
-    .option("--ignore-eos", "go on after end-of-text tokens")
+    .option("--ignore-eos", "never choose an end-of-text token")
     .optionsGroup("Sampling:")
     .option(
       "--temp <number>",
@@ -169,7 +169,7 @@ export function answerOptions(flags: AnswerFlags): GenerateOptions {
     ...given({
       maxTokens: flags.predict < 0 ? undefined : flags.predict,
       stop: flags.stop?.map(unescapeText),
-      ignoreEnd: flags.ignoreEos,
+      neverEnd: flags.ignoreEos,
     }),
   };
 }

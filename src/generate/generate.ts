@@ -22,6 +22,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly stop?: readonly string[];
   /** Go on after end-of-text tokens, as benchmarks do. Default false. */
   readonly ignoreEnd?: boolean;
+  /** Never choose an end-of-text token, as llama.cpp's --ignore-eos; no effect with a constraint. Default false. */
+  readonly neverEnd?: boolean;
   /** What the answer may be: a JSON schema, a regular expression, a grammar (grammar/). It ends when it is complete. */
   readonly constraint?: Constraint;
   /** Report the log-probability of each token and of this many alternatives (0 is allowed). Default: none. */
@@ -109,7 +111,10 @@ export async function* generate(
     throw new CriaError("bad-input", `maxTokens is ${maxTokens}; expected an integer of at least 0`);
   const endIds = prompt.endIds ? new Set([...tokenizer.endIds, ...prompt.endIds]) : tokenizer.endIds;
   const constraint = options.constraint?.start({ continues: prompt.continues, endIds });
-  const sampler = new Sampler(resolveSampling(options), tokenizer.vocabularySize, constraint);
+  const sampling = resolveSampling(options);
+  const banned = options.neverEnd && !constraint ? endIds : [];
+  const logitBias = new Map([...sampling.logitBias, ...Array.from(banned, (id) => [id, -Infinity] as const)]);
+  const sampler = new Sampler({ ...sampling, logitBias }, tokenizer.vocabularySize, constraint);
   // White space that a constraint allowed is part of the answer.
   const joins = constraint ? { ...prompt, trimStart: false } : prompt;
   const text = new AnswerText(tokenizer, joins, options.stop ?? []);

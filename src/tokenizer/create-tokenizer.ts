@@ -65,14 +65,15 @@ class VocabularyTokenizer implements Tokenizer {
     const ids: number[] = [];
     if (options.addSpecial && this.addBos) ids.push(this.special.bos!);
     let start = 0;
-    let first = true;
+    const again = !this.vocabulary.prefixesOnlyStart;
+    let first = again || !options.inside;
     for (const match of options.parseSpecial
       ? this.findSpecialTokens(wellFormed)
       : this.findUserTokens(wellFormed)) {
       if (match.start > start) this.codec.encodeInto(ids, wellFormed.slice(start, match.start), first);
       ids.push(match.id);
       start = match.end;
-      first = true;
+      first = again;
     }
     if (start < wellFormed.length) this.codec.encodeInto(ids, wellFormed.slice(start), first);
     if (options.addSpecial && this.addEos) ids.push(this.special.eos!);

@@ -125,7 +125,17 @@ test("reads a file with spaces written as ▁", () => {
   expect(createTokenizer(throughGguf(vocabulary)).encode("he he")).toEqual(tokenizer.encode("he he"));
   const metaspace = { type: "Metaspace", replacement: "▁", prepend_scheme: "first", split: false };
   const newer = read({ ...llama2, normalizer: null, pre_tokenizer: metaspace });
-  expect(newer).toEqual(vocabulary);
+  expect(newer).toEqual({ ...vocabulary, prefixesOnlyStart: true, prefixesOnlyWords: true });
+  const namesOf = (scheme: string, text: string, inside = false) => {
+    const pre_tokenizer = { ...metaspace, prepend_scheme: scheme };
+    const made = createTokenizer(read({ ...llama2, normalizer: null, pre_tokenizer }));
+    return made.encode(text, { parseSpecial: true, inside }).map((id) => made.pieceOf(id));
+  };
+  // Other than the normalizer it puts no space before a space, and "first" none behind a special token.
+  expect(namesOf("first", " he")).toEqual(["▁he"]);
+  expect(namesOf("always", "he</s>he")).toEqual(["▁he", "</s>", "▁he"]);
+  expect(namesOf("first", "he</s>he")).toEqual(["▁he", "</s>", "he"]);
+  expect(namesOf("first", "he", true)).toEqual(["he"]);
   const bare = read({
     ...llama2,
     normalizer: null,

@@ -66,6 +66,8 @@ export function vocabularyFromJson(text: string, configText?: string): Vocabular
     addBos: config?.optionalBoolean("add_bos_token") ?? ends.first !== undefined,
     addEos: config?.optionalBoolean("add_eos_token") ?? ends.last !== undefined,
     addSpacePrefix: pipeline.addSpacePrefix,
+    ...(pipeline.prefixesOnlyStart ? { prefixesOnlyStart: true } : {}),
+    ...(pipeline.prefixesOnlyWords ? { prefixesOnlyWords: true } : {}),
     removeExtraWhitespaces: false,
     ignoreMerges: model.optionalBoolean("ignore_merges") ?? false,
     preTokenizer: pipeline.preTokenizer,

@@ -10,6 +10,8 @@ import { gpt2Pattern, tekkenPatterns } from "./split-patterns.ts";
 export interface Pipeline {
   readonly isByteLevel: boolean;
   readonly addSpacePrefix: boolean;
+  readonly prefixesOnlyStart?: boolean;
+  readonly prefixesOnlyWords?: boolean;
   /** Every ▁ begins a word, so no merge crosses one. */
   readonly splitsAtSpaces: boolean;
   readonly preTokenizer: string;
@@ -91,6 +93,8 @@ function sentencePiecePipeline(
   changes: readonly JsonPart[],
 ): Pipeline {
   let addSpacePrefix = false;
+  let prefixesOnlyStart = false;
+  let prefixesOnlyWords = false;
   let marksSpaces = false;
   let splitsAtSpaces = false;
   for (const change of changes) {
@@ -112,11 +116,23 @@ function sentencePiecePipeline(
     const scheme =
       step.optionalString("prepend_scheme") ??
       (step.optionalBoolean("add_prefix_space") === false ? "never" : "always");
-    addSpacePrefix ||= scheme !== "never";
+    if (addSpacePrefix || scheme === "never") continue;
+    // Other than the normalizer that prepends, this step looks at what the text begins with, and where it is.
+    addSpacePrefix = true;
+    prefixesOnlyWords = true;
+    prefixesOnlyStart = scheme === "first";
   }
   if (!marksSpaces)
     throw root.unsupported(`expected a ByteLevel pre-tokenizer, or spaces written as ${spaceMark}`);
-  return { isByteLevel: false, addSpacePrefix, splitsAtSpaces, preTokenizer: "", patterns: [] };
+  return {
+    isByteLevel: false,
+    addSpacePrefix,
+    ...(prefixesOnlyStart ? { prefixesOnlyStart } : {}),
+    ...(prefixesOnlyWords ? { prefixesOnlyWords } : {}),
+    splitsAtSpaces,
+    preTokenizer: "",
+    patterns: [],
+  };
 }
 
 /** A step, or the steps of a sequence of them. */

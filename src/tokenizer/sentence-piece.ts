@@ -90,7 +90,8 @@ export function sentencePieceCodec(vocabulary: Vocabulary): Codec {
     let text = plainText;
     if (vocabulary.removeExtraWhitespaces) text = text.replace(/ +/g, " ").replace(/^ | $/g, "");
     if (text === "") return;
-    if (first && vocabulary.addSpacePrefix) text = ` ${text}`;
+    const hasSpace = vocabulary.prefixesOnlyWords && (text[0] === " " || text[0] === spaceMark);
+    if (first && vocabulary.addSpacePrefix && !hasSpace) text = ` ${text}`;
     const { asciiJoints, joints } = rules;
     let start = 0;
     let before = -1;

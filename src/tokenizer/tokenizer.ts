@@ -10,6 +10,8 @@ export interface EncodeOptions {
   readonly addSpecial?: boolean;
   /** Read `<s>`, `<|im_start|>` … in the text as control tokens. Default false: they are ordinary text. */
   readonly parseSpecial?: boolean;
+  /** The text follows a special token: what only the start of a text is given is left out. Default false. */
+  readonly inside?: boolean;
 }
 
 export interface DecodeOptions {

@@ -42,6 +42,10 @@ export interface Vocabulary {
   readonly addEos: boolean;
   /** Put one space before a text ("llama" only). */
   readonly addSpacePrefix: boolean;
+  /** That space is put only where a text begins, not behind a special token ("llama" only). Default false. */
+  readonly prefixesOnlyStart?: boolean;
+  /** That space is not put before a space ("llama" only). Default false. */
+  readonly prefixesOnlyWords?: boolean;
   /** Trim a text and make each run of spaces one ("llama" only). */
   readonly removeExtraWhitespaces: boolean;
   /** A whole word that is a piece is taken without merging ("gpt2" only). */

@@ -126,6 +126,14 @@ describe("generate", () => {
     expect(banned.ids).not.toContain(ids[0]);
   });
 
+  test("--ignore-eos chooses no end of text, whatever biases say", async () => {
+    const wish = ["-p", "hello", "-n", "5", "--logit-bias", "2+1000"];
+    expect(await json(...wish)).toMatchObject({ ids: [], finish_reason: "stop" });
+    const { ids } = (await json(...wish, "--ignore-eos")) as { ids: number[] };
+    expect(ids).toHaveLength(5);
+    expect(ids).not.toContain(2);
+  });
+
   test("special tokens in a prompt are text unless --parse-special", async () => {
     const { prompt_ids: text } = await json("-p", "</s>", "-n", "1");
     const { prompt_ids: special } = await json("-p", "</s>", "-n", "1", "--parse-special");

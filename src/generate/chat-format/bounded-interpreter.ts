@@ -19,10 +19,12 @@
 import { CriaError } from "../../shared/errors.ts";
 import {
   type JinjaEnvironment as Environment,
+  Environment as EnvironmentClass,
   Interpreter,
   type JinjaNode,
   type JinjaValue as Value,
 } from "./jinja-engine.ts";
+import { equalInPython, stripInPython, textInPython } from "./python-values.ts";
 
 type Node = JinjaNode | undefined;
 
@@ -64,6 +66,38 @@ interface Frame {
   isText: boolean;
   /** Size of the longest argument that can multiply the operand. */
   factor: number;
+  /** The text whose method is taken. */
+  receiver?: string;
+  /** What a filter is applied to. */
+  input?: Value;
+  /** Of a loop: what its last round had written when it was left by a `break`. */
+  unfinished: string;
+}
+
+/** Operators that the package evaluates otherwise than Python. */
+const PYTHON_OPERATORS: ReadonlySet<string> = new Set(["==", "!=", "~", "in", "not in"]);
+const STRIPS: ReadonlySet<string> = new Set(["strip", "lstrip", "rstrip"]);
+/** Nodes that stand for no value: what they give is text that they wrote, or nothing. */
+const STATEMENTS: ReadonlySet<string> = new Set([
+  "Set",
+  "If",
+  "For",
+  "Macro",
+  "Comment",
+  "CallStatement",
+  "FilterStatement",
+]);
+const YES: Value = new EnvironmentClass().set("yes", true);
+const NO: Value = new EnvironmentClass().set("no", false);
+
+/** A node that has been evaluated already. */
+class Settled implements JinjaNode {
+  readonly type = "Settled";
+  readonly value: Value;
+
+  constructor(value: Value) {
+    this.value = value;
+  }
 }
 
 export interface TemplateParts {
@@ -71,6 +105,8 @@ export interface TemplateParts {
   readonly outputs: ReadonlySet<unknown>;
   /** Nodes whose value is looped over. */
   readonly iterables: ReadonlySet<unknown>;
+  /** Bodies of loops. */
+  readonly loopBodies: ReadonlySet<unknown>;
   /** Characters of the template's source. */
   readonly length: number;
 }
@@ -82,6 +118,8 @@ export class BoundedInterpreter extends Interpreter {
   readonly #sizes = new WeakMap<object, number>();
   /** Sizes of the texts and mappings that methods such as `text.replace` belong to. */
   readonly #receivers = new WeakMap<object, { size: number; isText: boolean }>();
+  /** By the error that a `break` or `continue` makes: which of the two, and what the round had written before. */
+  readonly #leaving = new WeakMap<object, { readonly type: string; written: string }>();
   #budget: number;
 
   constructor(environment: Environment, variables: readonly string[], parts: TemplateParts) {
@@ -95,20 +133,102 @@ export class BoundedInterpreter extends Interpreter {
 
   override evaluate(node: Node, environment: Environment): Value {
     if (node === undefined) return super.evaluate(node, environment);
+    if (node instanceof Settled) return node.value;
     this.#spend(this.#costOf(node));
     if (this.#frames.length >= DEPTH_LIMIT)
       throw new CriaError("bad-template", `the chat template nests deeper than ${DEPTH_LIMIT} levels`);
-    const frame: Frame = { node, operand: 0, isText: false, factor: 1 };
+    const frame: Frame = { node, operand: 0, isText: false, factor: 1, unfinished: "" };
     const parent = this.#frames.at(-1);
     this.#frames.push(frame);
     let value: Value;
     try {
       value = super.evaluate(node, environment);
+      if (node.type === "MemberExpression") this.#withArguments(frame, value, environment);
+      if (node.type === "FilterExpression") value = this.#filtered(frame, value, environment);
+      if (frame.unfinished !== "")
+        value = this.#text(`${String(value.value)}${frame.unfinished}`, environment);
+    } catch (error) {
+      if (node.type === "Break" || node.type === "Continue")
+        this.#leaving.set(error as object, { type: node.type, written: "" });
+      throw error;
     } finally {
       this.#frames.pop();
     }
     this.#account(frame, value, parent);
     return value;
+  }
+
+  /**
+   * What the statements write, as Python does: True, None and ['a'] where the package writes true, nothing and ["a"].
+   * A round of a loop has its own variables, and what it writes stays when `break` or `continue` ends it.
+   */
+  override evaluateBlock(statements: readonly JinjaNode[], environment: Environment): Value {
+    const isRound = this.#parts.loopBodies.has(statements);
+    const scope = isRound ? new EnvironmentClass(environment) : environment;
+    let written = "";
+    try {
+      for (const statement of statements) {
+        const value = this.evaluate(statement, scope);
+        if (!STATEMENTS.has(statement.type)) written += textInPython(value);
+        else if (typeof value.value === "string") written += value.value;
+      }
+    } catch (error) {
+      const left = this.#leaving.get(error as object);
+      if (!left) throw error;
+      left.written = written + left.written;
+      const loop = this.#frames.at(-1);
+      if (!isRound || !loop) throw error;
+      if (left.type === "Break") {
+        loop.unfinished = left.written;
+        throw error;
+      }
+      written = left.written;
+    }
+    return this.#text(written, environment);
+  }
+
+  /** Comparing, joining and remainders as in Python; the package compares as JavaScript's == does. */
+  override evaluateBinaryExpression(node: JinjaNode, environment: Environment): Value {
+    const operator = String(field(field(node, "operator"), "value"));
+    if (!PYTHON_OPERATORS.has(operator)) return super.evaluateBinaryExpression(node, environment);
+    const left = this.evaluate(field(node, "left") as JinjaNode, environment);
+    const right = this.evaluate(field(node, "right") as JinjaNode, environment);
+    if (operator === "~") return this.#text(textInPython(left) + textInPython(right), environment);
+    this.#spend(Math.min(this.#sizeOf(left), this.#sizeOf(right)) / SCAN_SHARE);
+    if (operator === "==" || operator === "!=")
+      return equalInPython(left, right) === (operator === "==") ? YES : NO;
+    if ((operator === "in" || operator === "not in") && Array.isArray(right.value)) {
+      this.#spend(this.#sizeOf(right) / SCAN_SHARE);
+      const found = (right.value as Value[]).some((item) => equalInPython(item, left));
+      return found === (operator === "in") ? YES : NO;
+    }
+    const settled = { ...node, left: new Settled(left), right: new Settled(right) };
+    return super.evaluateBinaryExpression(settled, environment);
+  }
+
+  /** `strip` and its like take the characters to remove; the package's take none. */
+  #withArguments({ node, receiver }: Frame, method: Value, environment: Environment): void {
+    const name = String(field(field(node, "property"), "value"));
+    if (receiver === undefined || method.type !== "FunctionValue" || !STRIPS.has(name)) return;
+    const strip = ([named]: readonly Value[]): Value =>
+      this.#text(
+        stripInPython(receiver, name, typeof named?.value === "string" ? named.value : undefined),
+        environment,
+      );
+    (method as { value: unknown }).value = strip;
+  }
+
+  /** What the filters `string` and `trim` give in Python. */
+  #filtered({ node, input }: Frame, value: Value, environment: Environment): Value {
+    const name = filterName(node);
+    if (input === undefined || typeof value.value !== "string") return value;
+    if (name === "string") return this.#text(textInPython(input), environment);
+    if (name !== "trim" || typeof input.value !== "string") return value;
+    return this.#text(stripInPython(input.value, "strip", undefined), environment);
+  }
+
+  #text(text: string, environment: Environment): Value {
+    return super.evaluate({ type: "StringLiteral", value: text } as JinjaNode, environment);
   }
 
   #spend(work: number): void {
@@ -161,6 +281,7 @@ export class BoundedInterpreter extends Interpreter {
     switch (parent.node.type) {
       case "MemberExpression":
         if (node === field(parent.node, "object")) {
+          if (isText) parent.receiver = value.value as string;
           parent.operand = isText ? size : lengthOf(value);
           parent.isText = isText;
         }
@@ -178,6 +299,7 @@ export class BoundedInterpreter extends Interpreter {
       case "FilterExpression":
         if (node === field(parent.node, "operand")) {
           parent.operand = size;
+          parent.input = value;
           this.#spend(filterCost(filterName(parent.node), value, size));
         } else this.#accountFilterArgument(parent, value, size);
         return;

@@ -25,10 +25,12 @@ export interface JinjaEnvironment {
 export interface JinjaInterpreter {
   run(program: JinjaNode): JinjaValue;
   evaluate(node: JinjaNode | undefined, environment: JinjaEnvironment): JinjaValue;
+  evaluateBlock(statements: readonly JinjaNode[], environment: JinjaEnvironment): JinjaValue;
+  evaluateBinaryExpression(node: JinjaNode, environment: JinjaEnvironment): JinjaValue;
 }
 
 interface JinjaEngine {
-  readonly Environment: new () => JinjaEnvironment;
+  readonly Environment: new (parent?: JinjaEnvironment) => JinjaEnvironment;
   readonly Interpreter: new (environment: JinjaEnvironment) => JinjaInterpreter;
   tokenize(source: string, options: { lstrip_blocks: boolean; trim_blocks: boolean }): unknown;
   parse(tokens: unknown): JinjaNode;

@@ -121,7 +121,7 @@ describe("prompts", () => {
       show(new JinjaFormat("{{ tools is none }}{{ documents is none }}", chatmlTokenizer), chatmlTokenizer, [
         user(""),
       ]),
-    ).toBe("truetrue");
+    ).toBe("TrueTrue");
   });
 });
 
@@ -215,4 +215,31 @@ it("ends at a template that fails, with a typed error", () => {
   expect(() => new JinjaFormat(endless, llama).encode([user("a")])).toThrow(
     expect.objectContaining({ code: "bad-template" }),
   );
+});
+
+/** Forms of the same call, of which templates know one. */
+describe.each([
+  [
+    "an empty content and an object",
+    "message['content'] == ''",
+    "message.tool_calls[0].function.arguments | tojson",
+  ],
+  ["no content and a text", "message['content'] is none", "message.tool_calls[0].function.arguments + ''"],
+])("a template that wants calls with %s", (_, condition, shownArguments) => {
+  it("shows them whole", () => {
+    const format = new JinjaFormat(
+      `{% for message in messages %}{% if ${condition} %}{{ message.tool_calls[0].function.name }} {{ ${shownArguments} }}` +
+        "{% else %}{{ message.content }}{% endif %};{% endfor %}",
+      llama,
+    );
+    const call = { id: "1", name: "weather", arguments: { city: "Köln" } };
+    const messages: ChatMessage[] = [
+      user("w?"),
+      { role: "assistant", content: "", toolCalls: [call] },
+      user("ok"),
+    ];
+    expect(show(format, llama, messages).replace("⟦<s>⟧", "").replaceAll(" ", "")).toBe(
+      'w?;weather{"city":"Köln"};ok;',
+    );
+  });
 });

@@ -26,6 +26,7 @@ export class JinjaFormat implements ChatFormat {
   readonly #template: ChatTemplate;
   readonly #tokenizer: Tokenizer;
   readonly #specials: SpecialTexts;
+  #calls: CallForm | undefined;
 
   /** @throws {CriaError} "bad-template" for a template that is too long or cannot be parsed. */
   constructor(template: string, tokenizer: Tokenizer) {
@@ -64,13 +65,13 @@ export class JinjaFormat implements ChatFormat {
 
   #idsOf(parts: readonly PromptPart[], disguise: Disguise): number[] {
     const ids: number[] = [];
-    for (const part of parts) {
+    for (const [index, part] of parts.entries()) {
       if ("id" in part) {
         ids.push(part.id);
         continue;
       }
       const { text, breaks } = disguise.reveal(part.text);
-      for (const id of this.#specials.encodeText(text, breaks)) ids.push(id);
+      for (const id of this.#specials.encodeText(text, breaks, index > 0)) ids.push(id);
     }
     return ids;
   }
@@ -84,7 +85,7 @@ export class JinjaFormat implements ChatFormat {
     const { special } = this.#tokenizer;
     const text = this.#template.render({
       ...(mapTexts(options.variables ?? {}, hide) as object),
-      messages: messages.map((message) => templateMessage(message, hide)),
+      messages: messages.map((message) => templateMessage(message, hide, this.#callForm(messages))),
       add_generation_prompt: continueFinal ? false : (options.addGenerationPrompt ?? true),
       bos_token: special.bos === undefined ? "" : this.#tokenizer.pieceOf(special.bos),
       eos_token: special.eos === undefined ? "" : this.#tokenizer.pieceOf(special.eos),
@@ -92,6 +93,35 @@ export class JinjaFormat implements ChatFormat {
       documents: mapTexts(options.documents ?? null, hide),
     });
     return continueFinal ? cutAfterFinal(text, hide(messages[messages.length - 1].content)) : text;
+  }
+
+  /** The form of calls that the template shows whole; OpenAI's, which most know, where none is or there are no calls. */
+  #callForm(messages: readonly ChatMessage[]): CallForm {
+    if (!messages.some(({ toolCalls }) => toolCalls)) return CALL_FORMS[0];
+    this.#calls ??= CALL_FORMS.find((form) => this.#showsCalls(form)) ?? CALL_FORMS[0];
+    return this.#calls;
+  }
+
+  #showsCalls(form: CallForm): boolean {
+    const call = { id: "callid123", name: "aFunction", arguments: { aKey: "aValue" } };
+    const messages: ChatMessage[] = [
+      { role: "user", content: "aQuestion" },
+      { role: "assistant", content: "", toolCalls: [call] },
+    ];
+    const { special } = this.#tokenizer;
+    try {
+      const text = this.#template.render({
+        messages: messages.map((message) => templateMessage(message, (part) => part, form)),
+        add_generation_prompt: false,
+        bos_token: special.bos === undefined ? "" : this.#tokenizer.pieceOf(special.bos),
+        eos_token: special.eos === undefined ? "" : this.#tokenizer.pieceOf(special.eos),
+        tools: null,
+        documents: null,
+      });
+      return ["aFunction", "aKey", "aValue"].every((part) => text.includes(part));
+    } catch {
+      return false;
+    }
   }
 
   /** The text before an answer's own text that is not part of the prompt, and the text after it. */
@@ -136,12 +166,28 @@ function cutAfterFinal(text: string, content: string): string {
   return text.slice(0, text.startsWith(rest, end) ? end + rest.length : end);
 }
 
+/** What differs between templates that show calls, as in llama.cpp. */
+interface CallForm {
+  /** Arguments are JSON in a text rather than an object. */
+  readonly asText: boolean;
+  /** A message that only calls has no content rather than an empty one. */
+  readonly withoutContent: boolean;
+}
+
+const CALL_FORMS: readonly CallForm[] = [false, true].flatMap((withoutContent) =>
+  [false, true].map((asText) => ({ asText, withoutContent })),
+);
+
 /** A message under the names that templates know. */
-function templateMessage(message: ChatMessage, hide: (text: string) => string): Record<string, unknown> {
+function templateMessage(
+  message: ChatMessage,
+  hide: (text: string) => string,
+  form: CallForm,
+): Record<string, unknown> {
   const { role, content, name, toolCalls, toolCallId } = message;
   return {
     role,
-    content: hide(content),
+    content: form.withoutContent && toolCalls !== undefined && content === "" ? null : hide(content),
     ...(name === undefined ? {} : { name: hide(name) }),
     ...(toolCallId === undefined ? {} : { tool_call_id: hide(toolCallId) }),
     ...(toolCalls === undefined
@@ -150,7 +196,10 @@ function templateMessage(message: ChatMessage, hide: (text: string) => string): 
           tool_calls: toolCalls.map((call) => ({
             ...(call.id === undefined ? {} : { id: hide(call.id) }),
             type: "function",
-            function: { name: hide(call.name), arguments: mapTexts(call.arguments, hide) },
+            function: {
+              name: hide(call.name),
+              arguments: form.asText ? hide(JSON.stringify(call.arguments)) : mapTexts(call.arguments, hide),
+            },
           })),
         }),
   };

@@ -61,11 +61,15 @@ export class SpecialTexts {
    * The ids of a text in which `breaks` are the places of hidden characters. A token of kind "user" is matched in any
    * text; where a user wrote the name of one that is special here, the text is cut behind its first character.
    */
-  encodeText(text: string, breaks: readonly number[]): number[] {
-    const ids = this.#tokenizer.encode(text);
+  encodeText(text: string, breaks: readonly number[], inside: boolean): number[] {
+    const ids = this.#tokenizer.encode(text, { inside });
     if (breaks.length === 0 || !ids.some((id) => isSpecial(this.#tokenizer, id))) return ids;
     const cuts = [0, ...breaks.map((place) => place + 1), text.length];
-    return cuts.slice(1).flatMap((end, index) => this.#tokenizer.encode(text.slice(cuts[index], end)));
+    return cuts
+      .slice(1)
+      .flatMap((end, index) =>
+        this.#tokenizer.encode(text.slice(cuts[index], end), { inside: inside || index > 0 }),
+      );
   }
 }
 

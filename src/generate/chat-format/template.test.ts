@@ -19,7 +19,35 @@ it("renders variables, loops, macros, namespaces and filters", () => {
         tools: [{ a: 1 }],
       },
     ),
-  ).toBe('[user: a]1[{"a": 1}]false');
+  ).toBe('[user: a]1[{"a": 1}]False');
+});
+
+/** What transformers 5.24 renders. */
+it.each([
+  [
+    "{% for x in ['a', 'b', 'c'] %}{{ x }}{% if loop.index == 2 %}{% break %}{% endif %}-{% endfor %}!",
+    "a-b!",
+  ],
+  ["{% for x in ['a', 'b', 'c'] %}{{ x }}{% if x == 'b' %}{% continue %}{% endif %}-{% endfor %}", "a-bc-"],
+  ["{% for x in [1, 2] %}{% for y in [1, 2] %}{{ y }}{% break %}{% endfor %};{% endfor %}", "1;1;"],
+  [
+    "{% for x in ['a', 'b', 'c'] %}{% if loop.first %}{% set y = 1 %}{% endif %}[{{ y }}]{% endfor %}",
+    "[1][][]",
+  ],
+  ["{% set x = 1 %}{% if true %}{% set x = 2 %}{% endif %}{{ x }}", "2"],
+  [String.raw`{{ '\n\n  x'.lstrip('\n') }}|{{ 'xyax'.strip('xy') }}|{{ 'ab '.rstrip() }}`, "  x|a|ab"],
+  [
+    "{{ '' == false }} {{ 0 == false }} {{ none == nothing }} {{ {'a': [1]} == {'a': [1.0]} }}",
+    "False True False True",
+  ],
+  ["{{ [1] in [[1], 2] }} {{ 'b' not in 'abc' }} {{ 'a' in {'a': 1} }}", "True False True"],
+  [
+    "{{ true }} {{ none }} {{ ['a', 1, \"it's\"] }} {{ 'n' ~ 1 ~ false }}",
+    "True None ['a', 1, \"it's\"] n1False",
+  ],
+  ["{{ '\ufeff a' | trim | length }}", "3"],
+])("shows, compares and leaves loops as Python does: %s", (source, wanted) => {
+  expect(render(source)).toBe(wanted);
 });
 
 it("passes on what a template refuses", () => {

@@ -100,6 +100,7 @@ const BLOCKS: ReadonlySet<string> = new Set(["body", "alternate", "defaultBlock"
 function partsOf(program: unknown, length: number): TemplateParts {
   const outputs = new Set<unknown>();
   const iterables = new Set<unknown>();
+  const loopBodies = new Set<unknown>();
   const visit = (node: unknown): void => {
     if (node instanceof Map) {
       for (const [key, value] of node) {
@@ -114,13 +115,14 @@ function partsOf(program: unknown, length: number): TemplateParts {
         visit(child);
       }
       if (field(node, "type") === "For") {
+        loopBodies.add(field(node, "body"));
         const iterable = field(node, "iterable");
         iterables.add(field(iterable, "type") === "SelectExpression" ? field(iterable, "lhs") : iterable);
       }
     }
   };
   visit(program);
-  return { outputs, iterables, length };
+  return { outputs, iterables, loopBodies, length };
 }
 
 function templateError(what: string, error: unknown): CriaError {

@@ -177,7 +177,7 @@ export function samplingOf(fields: GenerationFields, choice: number): GenerateOp
     seed: seed === undefined || seed < 0 ? undefined : seed + choice,
     maxTokens: limit === -1 ? undefined : limit,
     stop: typeof stop === "string" ? [stop] : stop,
-    ignoreEnd: fields.ignore_eos,
+    neverEnd: fields.ignore_eos,
   });
 }
 
