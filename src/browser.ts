@@ -17,17 +17,35 @@ import { remoteFiles } from "./files/remote-files.ts";
 import { type LoadModelOptions, loadModel } from "./generate/load-model.ts";
 import type { Model } from "./generate/model.ts";
 import { blobFiles } from "./platform/browser/blob-files.ts";
-import { storeModel } from "./platform/browser/model-store.ts";
+import { canStore, deleteModel as deleteStored, storeModel } from "./platform/browser/model-store.ts";
 import { startThread, threadLimit } from "./platform/browser/threads.ts";
 import { CriaError } from "./shared/errors.ts";
 import type { Device } from "./tensor/device.ts";
 
+export { type PerplexityOptions, type PerplexityResult, perplexity } from "./evaluate/perplexity.ts";
 export type { ChatMessage } from "./generate/chat-format/messages.ts";
+export type { Constraint } from "./generate/constraint.ts";
 export type { GeneratedToken, GenerateOptions, GenerationResult, Timings } from "./generate/generate.ts";
 export type { Generation } from "./generate/generation.ts";
+export { type GenerateJsonOptions, generateJson, type JsonResult } from "./generate/json.ts";
 export type { ChatResult, Model, PromptOptions } from "./generate/model.ts";
 export type { SamplingOptions } from "./generate/sampler.ts";
-export { deleteModel, listModels, type StoredModel } from "./platform/browser/model-store.ts";
+export {
+  gbnfConstraint,
+  type JsonOptions,
+  jsonObjectConstraint,
+  jsonSchemaConstraint,
+  regexConstraint,
+} from "./grammar/index.ts";
+export { listModels, type StoredModel } from "./platform/browser/model-store.ts";
+export {
+  chatWithTools,
+  defineTool,
+  type Tool,
+  type ToolChatOptions,
+  type ToolChatResult,
+  type ToolRun,
+} from "./sdk/tools.ts";
 export { CriaError, type CriaErrorCode } from "./shared/errors.ts";
 export type { Tokenizer } from "./tokenizer/tokenizer.ts";
 
@@ -62,23 +80,34 @@ export async function load(source: string | Blob, options: LoadOptions = {}): Pr
   return loadModel(path, platform, options);
 }
 
+/** Removes a model that was kept, by what `load` was given or `listModels` says; no error when it is not there. */
+export async function deleteModel(source: string): Promise<void> {
+  return deleteStored(addressOf(source));
+}
+
 async function filesOf(
   source: string | Blob,
   options: LoadOptions,
 ): Promise<{ path: string; files: FileSystem }> {
   if (typeof source !== "string") {
     const name = source instanceof File ? source.name : "model.gguf";
-    return { path: name, files: blobFiles(source, name) };
+    return { path: name, files: withAddresses(blobFiles(source, name)) };
   }
   const url = addressOf(source);
-  if (options.store === false || !("storage" in navigator))
+  if (options.store === false || !canStore())
     return { path: url, files: remoteFiles(options.signal ? { signal: options.signal } : {}) };
   const file = await storeModel(url, {
     ...(options.signal ? { signal: options.signal } : {}),
     ...(options.onDownload ? { onProgress: options.onDownload } : {}),
   });
   const name = new URL(url).pathname.split("/").at(-1) ?? "model.gguf";
-  return { path: name, files: blobFiles(file, name) };
+  return { path: name, files: withAddresses(blobFiles(file, name)) };
+}
+
+/** What belongs to a model, such as an adapter, comes from its own address. */
+function withAddresses(files: FileSystem): FileSystem {
+  const remote = remoteFiles({});
+  return { ...files, open: (path) => (/^https?:/.test(path) ? remote : files).open(path) };
 }
 
 /** The address that a name stands for. */
@@ -108,6 +137,11 @@ async function createDevice({ threads, onNotice }: LoadOptions): Promise<Device>
 
 /** SHA-256 of the files. Web Crypto hashes only what is in memory, so large files are read in one go. */
 async function hash(files: FileSystem, paths: readonly string[]): Promise<string> {
+  if (!crypto.subtle)
+    throw new CriaError(
+      "unsupported",
+      "hash: browsers hash only for pages that came by https or from localhost",
+    );
   const parts: Uint8Array<ArrayBuffer>[] = [];
   for (const path of paths) {
     const source = await files.open(path);

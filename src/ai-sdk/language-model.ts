@@ -180,7 +180,12 @@ function streamOf(
         stream.close();
       } catch (error) {
         // Nobody hears of it after a cancel.
-        if (!controller.signal.aborted) stream.error(abortErrorOf(error, abortSignal));
+        if (controller.signal.aborted) return;
+        const reason = abortErrorOf(error, abortSignal);
+        if (abortSignal?.aborted) return stream.error(reason);
+        // A part, not a broken stream: this is what apps are told of and what goes on to a page.
+        stream.enqueue({ type: "error", error: reason });
+        stream.close();
       }
     },
     cancel: () => controller.abort(),

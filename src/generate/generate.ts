@@ -109,6 +109,8 @@ export async function* generate(
   const { signal, maxTokens = contextLength } = options;
   if (!(Number.isInteger(maxTokens) && maxTokens >= 0))
     throw new CriaError("bad-input", `maxTokens is ${maxTokens}; expected an integer of at least 0`);
+  if (options.stop !== undefined && !Array.isArray(options.stop))
+    throw new CriaError("bad-input", `stop: expected a list of texts, got ${JSON.stringify(options.stop)}`);
   const endIds = prompt.endIds ? new Set([...tokenizer.endIds, ...prompt.endIds]) : tokenizer.endIds;
   const constraint = options.constraint?.start({ continues: prompt.continues, endIds });
   const sampling = resolveSampling(options);

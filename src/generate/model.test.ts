@@ -30,7 +30,7 @@ const vocabulary: Vocabulary = {
 const template =
   "{% for m in messages %}{{ m.role[0] }} {{ m.content }} {% endfor %}{% if add_generation_prompt %}a {% endif %}";
 
-async function openModel(contextLength = 128, seed = 21): Promise<Model> {
+async function openModel(contextLength = 128, seed = 21, hash = async () => ""): Promise<Model> {
   const device = createReferenceDevice();
   const weights = modelWeights(matricesFile(randomMatrices(smallConfig, seed, false)), smallConfig);
   const loaded = await loadWeights(device, smallConfig, weights);
@@ -40,7 +40,7 @@ async function openModel(contextLength = 128, seed = 21): Promise<Model> {
     engine: new Engine(device, smallConfig, loaded, { contextLength }),
     tokenizer,
     chatFormat: () => chatFormat(template, tokenizer),
-    hash: async () => "",
+    hash,
     files: nodeFiles,
     openAdapter: async () => ({ name: "none", alpha: 1, matrices: new Map() }),
   });
@@ -120,9 +120,36 @@ describe("Model", () => {
     await expect(model.chat([tooLong], greedy).result()).rejects.toMatchObject({ code: "context-full" });
   });
 
+  it("tells those who wait for their turn when it is disposed", async () => {
+    const model = await openModel();
+    const answer = model.generate("ab", { ...greedy, maxTokens: 20 })[Symbol.asyncIterator]();
+    await answer.next();
+    const waiting = [model.generate("cd", greedy).result(), model.useAdapters([]), model.embed(["ef"])];
+    const ends = Promise.allSettled(waiting);
+    model.dispose();
+    for (const end of await ends)
+      expect(end).toMatchObject({ status: "rejected", reason: { code: "disposed" } });
+    await expect(model.generate("gh", greedy).result()).rejects.toMatchObject({ code: "disposed" });
+  });
+
+  it("takes its hash anew when that failed", async () => {
+    let tries = 0;
+    const model = await openModel(128, 21, async () => {
+      if (tries++ === 0) throw new Error("the disk is away");
+      return "hash";
+    });
+    await expect(model.hash()).rejects.toThrow("away");
+    expect(await model.hash()).toBe("hash");
+    expect(await model.hash()).toBe("hash");
+    expect(tries).toBe(2);
+  });
+
   it("refuses nonsense before it computes", async () => {
     const model = await openModel();
     await expect(model.generate("a", { maxTokens: -1 }).result()).rejects.toThrow(/maxTokens is -1/);
+    await expect(model.generate("a", { stop: "b" as never }).result()).rejects.toThrow(
+      /stop: expected a list/,
+    );
     await expect(model.generate("a", { temperature: -1 }).result()).rejects.toMatchObject({
       code: "bad-input",
     });

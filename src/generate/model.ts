@@ -72,7 +72,8 @@ export class Model {
   readonly #idle: Sequence[];
   readonly #adapters = new Map<string, AdapterContents>();
   readonly #active: LoadedAdapter[] = [];
-  readonly #waiting: ((sequence: Sequence) => void)[] = [];
+  readonly #waiting: { take(sequence: Sequence): void; fail(error: CriaError): void }[] = [];
+  #disposed = false;
   /** The last change of adapters. */
   #changing: Promise<void> = Promise.resolve();
   #format: ChatFormat | undefined;
@@ -271,7 +272,10 @@ export class Model {
   }
 
   dispose(): void {
+    this.#disposed = true;
     this.#parts.engine.dispose();
+    // Whoever has the sequence they wait for may never come to give it back.
+    for (const { fail } of this.#waiting.splice(0)) fail(disposed());
   }
 
   [Symbol.dispose](): void {
@@ -349,23 +353,34 @@ export class Model {
         if (sharedLength(this.#idle[i].ids, ids) > sharedLength(this.#idle[best].ids, ids)) best = i;
       return this.#idle.splice(best, 1)[0];
     }
+    if (this.#disposed) throw disposed();
     return new Promise((resolve, reject) => {
-      const take = (sequence: Sequence): void => {
-        signal?.removeEventListener("abort", leave);
-        resolve(sequence);
+      const waiter = {
+        take: (sequence: Sequence): void => {
+          signal?.removeEventListener("abort", leave);
+          resolve(sequence);
+        },
+        fail: (error: CriaError): void => {
+          signal?.removeEventListener("abort", leave);
+          reject(error);
+        },
       };
       const leave = (): void => {
-        this.#waiting.splice(this.#waiting.indexOf(take), 1);
+        this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
         reject(new CriaError("aborted", "the operation was aborted", { cause: signal?.reason }));
       };
       signal?.addEventListener("abort", leave, { once: true });
-      this.#waiting.push(take);
+      this.#waiting.push(waiter);
     });
   }
 
   #release(sequence: Sequence): void {
     const next = this.#waiting.shift();
-    if (next) next(sequence);
+    if (next) next.take(sequence);
     else this.#idle.push(sequence);
   }
+}
+
+function disposed(): CriaError {
+  return new CriaError("disposed", "the model was disposed");
 }

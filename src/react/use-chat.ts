@@ -42,7 +42,9 @@ export function useChat({ model, initialMessages, ...options }: UseChatOptions):
     conversation.model = model;
     conversation.options = options;
   });
-  useEffect(() => () => conversation.stop(), [conversation]);
+  // Also when another model takes the place of the one that answers, which is disposed as a rule.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a change of the model is what ends the answer
+  useEffect(() => () => conversation.stop(), [conversation, model]);
   const state = useSyncExternalStore(conversation.subscribe, conversation.get, conversation.get);
   return { ...state, ...actions };
 }

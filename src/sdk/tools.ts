@@ -20,7 +20,8 @@ import { CriaError, throwIfAborted } from "../shared/errors.ts";
 import { type FunctionDescription, toolAnswer } from "./tool-answer.ts";
 
 export interface ToolRunOptions {
-  readonly signal?: AbortSignal;
+  /** The conversation's; one that never fires where it has none. */
+  readonly signal: AbortSignal;
 }
 
 /** A zod schema or another library's, which also checks the arguments, or a plain JSON schema. */
@@ -136,16 +137,21 @@ async function answerOnce(
   const steps = toolAnswer(model, { messages, functions, options });
   let text = "";
   const calls: CallText[] = [];
-  for (;;) {
-    const { done, value } = await steps.next();
-    // A call that the token limit cut is none: its arguments are incomplete.
-    if (done) return { text, calls: value.called ? calls : [], result: value.result };
-    text += value.content;
-    if (value.content !== "") onText?.(value.content);
-    for (const { index, name, argumentsText } of value.calls) {
-      if (name !== undefined) calls[index] = { name, text: "" };
-      calls[index].text += argumentsText;
+  try {
+    for (;;) {
+      const { done, value } = await steps.next();
+      // A call that the token limit cut is none: its arguments are incomplete.
+      if (done) return { text, calls: value.called ? calls : [], result: value.result };
+      text += value.content;
+      if (value.content !== "") onText?.(value.content);
+      for (const { index, name, argumentsText } of value.calls) {
+        if (name !== undefined) calls[index] = { name, text: "" };
+        calls[index].text += argumentsText;
+      }
     }
+  } finally {
+    // An answer whose caller threw would keep its sequence for ever.
+    await steps.return(undefined as never);
   }
 }
 
@@ -179,13 +185,15 @@ async function runTool(
   if (!args) return failed("the arguments are no JSON object");
   let value: unknown = args;
   const { parameters } = tool;
-  if (isStandardSchema(parameters)) {
-    const checked = await parameters["~standard"].validate(args);
-    if (checked.issues) return failed(`the arguments do not fit: ${issuesText(checked.issues)}`);
-    value = checked.value;
-  }
   try {
-    const result = await tool.run(value as ArgumentsOf<ArgumentsSchema>, signal ? { signal } : {});
+    if (isStandardSchema(parameters)) {
+      const checked = await parameters["~standard"].validate(args);
+      if (checked.issues) return failed(`the arguments do not fit: ${issuesText(checked.issues)}`);
+      value = checked.value;
+    }
+    const result = await untilAborted(signal, () =>
+      tool.run(value as ArgumentsOf<ArgumentsSchema>, { signal: signal ?? new AbortController().signal }),
+    );
     return {
       name,
       arguments: value,
@@ -195,5 +203,22 @@ async function runTool(
   } catch (error) {
     throwIfAborted(signal);
     return failed(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** What work gives, or an abort, whichever comes first: a tool may not look at its signal. */
+async function untilAborted(signal: AbortSignal | undefined, work: () => unknown): Promise<unknown> {
+  if (!signal) return work();
+  let leave = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    leave = () => reject(signal.reason);
+    signal.addEventListener("abort", leave, { once: true });
+  });
+  // A tool may abort and throw at once: then nobody waits for this.
+  aborted.catch(() => {});
+  try {
+    return await Promise.race([work(), aborted]);
+  } finally {
+    signal.removeEventListener("abort", leave);
   }
 }

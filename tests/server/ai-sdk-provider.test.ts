@@ -112,6 +112,18 @@ describe("text", () => {
     expect((await generateText({ model, prompt: "hello", maxOutputTokens: 3 })).usage.outputTokens).toBe(3);
   });
 
+  it("tells of an error in the midst of a stream by a part of it", async () => {
+    const told: unknown[] = [];
+    const prompt = "too long ".repeat(5000);
+    const stream = streamText({
+      ...{ model: createCria(real)(), prompt, onError: ({ error }) => void told.push(error) },
+    });
+    const types: string[] = [];
+    for await (const { type } of stream.fullStream) types.push(type);
+    expect(types).toContain("error");
+    expect(told).toMatchObject([{ code: "context-full" }]);
+  });
+
   it("a stream that is left unread comes to its end and frees the model", async () => {
     const stream = streamText({ model: createCria(real)(), prompt: "hello", maxOutputTokens: 100 });
     for await (const _ of stream.textStream) break;

@@ -106,3 +106,25 @@ it("ends at an abort, a double name, a wrong name, no steps", async () => {
   });
   expect(() => defineTool({ ...add, name: "a b" })).toThrow("expected a name");
 });
+
+it("frees the model when a callback throws, and leaves a tool that does not end", async () => {
+  const onText = (): never => {
+    throw new Error("mine");
+  };
+  await expect(chatWithTools(real, question, [add], { onText })).rejects.toThrow("mine");
+  expect(real.statistics.running).toBe(0);
+  expect((await real.generate("x", { maxTokens: 2 }).result()).ids.length).toBe(2);
+  const controller = new AbortController();
+  const endless = defineTool({
+    name: "endless",
+    parameters: z.object({}),
+    run: () => {
+      setTimeout(() => controller.abort(), 5);
+      return new Promise(() => {});
+    },
+  });
+  const model = scriptedModel(real, [call("endless", {}), "never"]);
+  await expect(
+    chatWithTools(model, question, [endless], { signal: controller.signal }),
+  ).rejects.toMatchObject({ code: "aborted" });
+});

@@ -104,7 +104,8 @@ export function workerThreads(
   };
 
   const die = (cause: unknown): void => {
-    death ??= new CriaError("device-lost", "a thread of the CPU device died; load the model again", {
+    const why = cause instanceof Error && cause.message !== "" ? ` (${cause.message})` : "";
+    death ??= new CriaError("device-lost", `a thread of the CPU device died${why}; load the model again`, {
       cause,
     });
     finish(death);

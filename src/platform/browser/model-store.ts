@@ -1,7 +1,9 @@
 /**
  * Models that a page has downloaded, in the origin's private file system (OPFS), shared by all of its tabs.
  *
- *   models/<key>.model    the bytes so far        models/<key>.json    where they come from, and a hash of each chunk
+ *   models/<key>/0, 1, …  a file for each chunk    models/<key>.json    where they come from, and a hash of each chunk
+ *
+ * A file is written by way of a copy of it, so that one which grew by chunks would be copied whole for each of them.
  *
  * A download goes in chunks. One that was cut goes on after the last whole chunk, whose bytes are checked against their
  * hash first; when the file on the server has changed meanwhile it begins anew. A model that is stored whole needs no
@@ -46,8 +48,14 @@ export function storeModel(url: string, options: StoreOptions = {}): Promise<Fil
   return locked(url, options.signal, () => download(url, options));
 }
 
+/** Whether the browser gives this page room: not to one that came by http from another machine. */
+export function canStore(): boolean {
+  return "storage" in navigator && "locks" in navigator;
+}
+
 /** What is stored, whole or in part. */
 export async function listModels(): Promise<StoredModel[]> {
+  if (!canStore()) return [];
   const folder = await modelsFolder();
   const models: StoredModel[] = [];
   for await (const name of folder.keys()) {
@@ -61,10 +69,9 @@ export async function listModels(): Promise<StoredModel[]> {
 
 /** Removes a model; no error when it is not there. */
 export async function deleteModel(url: string): Promise<void> {
+  if (!canStore()) return;
   await locked(url, undefined, async () => {
-    const folder = await modelsFolder();
-    const key = await keyOf(url);
-    for (const name of [`${key}.json`, `${key}.model`]) await folder.removeEntry(name).catch(() => {});
+    await remove(await modelsFolder(), await keyOf(url));
   });
 }
 
@@ -81,10 +88,12 @@ async function download(url: string, options: StoreOptions): Promise<File> {
     if (stored && !options.signal?.aborted) return stored;
     throw error;
   }
-  if (record?.version !== head.version || record.totalBytes !== head.totalBytes)
+  if (record?.version !== head.version || record.totalBytes !== head.totalBytes) {
     record = { url, ...head, chunks: [] };
-  const handle = await folder.getFileHandle(`${key}.model`, { create: true });
-  await keepGoodChunks(handle, record);
+    await remove(folder, key);
+  }
+  const parts = await folder.getDirectoryHandle(key, { create: true });
+  await keepGoodChunks(parts, record);
   await checkQuota(url, record);
   await writeRecord(folder, key, record);
   options.onProgress?.({ receivedBytes: doneBytes(record), totalBytes: record.totalBytes });
@@ -98,12 +107,14 @@ async function download(url: string, options: StoreOptions): Promise<File> {
       head.version,
       options,
     );
-    await append(handle, first, bytes, url);
+    await write(parts, String(record.chunks.length), bytes, url);
     record.chunks.push(await hashOf(bytes));
     await writeRecord(folder, key, record);
     options.onProgress?.({ receivedBytes: doneBytes(record), totalBytes: record.totalBytes });
   }
-  return handle.getFile();
+  const file = await wholeFile(folder, key, record);
+  if (!file) throw new CriaError("bad-file", `${url}: what was stored is gone; load it again`);
+  return file;
 }
 
 /** The model's file if it has all of its bytes. */
@@ -112,38 +123,63 @@ async function wholeFile(
   key: string,
   { totalBytes }: Record,
 ): Promise<File | undefined> {
-  const handle = await folder.getFileHandle(`${key}.model`).catch(() => undefined);
-  const file = await handle?.getFile();
-  return file?.size === totalBytes ? file : undefined;
+  const parts = await folder.getDirectoryHandle(key).catch(() => undefined);
+  if (!parts) return undefined;
+  const files = await Promise.all(
+    Array.from({ length: Math.ceil(totalBytes / CHUNK) }, (_, index) => partOf(parts, index)),
+  );
+  const file = new File(
+    files.map((part) => part ?? ""),
+    key,
+  );
+  return file.size === totalBytes ? file : undefined;
+}
+
+function partOf(parts: FileSystemDirectoryHandle, index: number): Promise<File | undefined> {
+  return parts
+    .getFileHandle(String(index))
+    .then((handle) => handle.getFile())
+    .catch(() => undefined);
 }
 
 /** Begins anew unless the last chunk is as it was written. Whole files are taken without reading them. */
-async function keepGoodChunks(handle: FileSystemFileHandle, record: Record): Promise<void> {
-  const file = await handle.getFile();
-  if (doneBytes(record) === record.totalBytes && file.size === record.totalBytes) return;
-  const last = record.chunks.length - 1;
-  if (last >= 0) {
-    const part = await file.slice(last * CHUNK, (last + 1) * CHUNK).arrayBuffer();
-    if ((await hashOf(new Uint8Array(part))) !== record.chunks[last]) record.chunks.length = 0;
+async function keepGoodChunks(parts: FileSystemDirectoryHandle, record: Record): Promise<void> {
+  const { chunks, totalBytes } = record;
+  for (let index = 0; index < chunks.length; index++) {
+    const part = await partOf(parts, index);
+    if (part?.size !== Math.min(CHUNK, totalBytes - index * CHUNK)) chunks.length = index;
+  }
+  if (chunks.length === 0 || doneBytes(record) === totalBytes) return;
+  const last = await partOf(parts, chunks.length - 1);
+  const bytes = new Uint8Array((await last?.arrayBuffer()) ?? new ArrayBuffer(0));
+  if ((await hashOf(bytes)) !== chunks.at(-1)) chunks.length = 0;
+}
+
+/** Writes a file whole. */
+async function write(
+  folder: FileSystemDirectoryHandle,
+  name: string,
+  data: Uint8Array<ArrayBuffer> | string,
+  url: string,
+): Promise<void> {
+  let stream: FileSystemWritableFileStream | undefined;
+  try {
+    stream = await (await folder.getFileHandle(name, { create: true })).createWritable();
+    await stream.write(data);
+    await stream.close();
+  } catch (cause) {
+    // What was written so far would take room until it is collected.
+    await stream?.abort().catch(() => {});
+    if (cause instanceof DOMException && cause.name === "QuotaExceededError")
+      throw await noRoom(url, data.length, cause);
+    throw cause;
   }
 }
 
-async function append(
-  handle: FileSystemFileHandle,
-  at: number,
-  bytes: Uint8Array<ArrayBuffer>,
-  url: string,
-): Promise<void> {
-  try {
-    const stream = await handle.createWritable({ keepExistingData: true });
-    await stream.write({ type: "write", position: at, data: bytes });
-    await stream.truncate(at + bytes.length);
-    await stream.close();
-  } catch (cause) {
-    if (cause instanceof DOMException && cause.name === "QuotaExceededError")
-      throw await noRoom(url, bytes.length, cause);
-    throw cause;
-  }
+/** Also what versions before kept in one file. */
+async function remove(folder: FileSystemDirectoryHandle, key: string): Promise<void> {
+  for (const name of [`${key}.json`, `${key}.model`, key])
+    await folder.removeEntry(name, { recursive: true }).catch(() => {});
 }
 
 async function checkQuota(url: string, record: Record): Promise<void> {
@@ -235,10 +271,8 @@ async function readRecord(folder: FileSystemDirectoryHandle, key: string): Promi
   }
 }
 
-async function writeRecord(folder: FileSystemDirectoryHandle, key: string, record: Record): Promise<void> {
-  const stream = await (await folder.getFileHandle(`${key}.json`, { create: true })).createWritable();
-  await stream.write(JSON.stringify(record));
-  await stream.close();
+function writeRecord(folder: FileSystemDirectoryHandle, key: string, record: Record): Promise<void> {
+  return write(folder, `${key}.json`, JSON.stringify(record), record.url);
 }
 
 async function keyOf(url: string): Promise<string> {
@@ -257,5 +291,11 @@ async function locked<Result>(
   work: () => Promise<Result>,
 ): Promise<Result> {
   throwIfAborted(signal);
-  return navigator.locks.request(`cria:${url}`, { ...(signal ? { signal } : {}) }, work) as Promise<Result>;
+  try {
+    return (await navigator.locks.request(`cria:${url}`, { ...(signal ? { signal } : {}) }, work)) as Result;
+  } catch (error) {
+    // Who waits for the lock hears of an abort in the browser's own words.
+    if (!(error instanceof CriaError)) throwIfAborted(signal);
+    throw error;
+  }
 }

@@ -13,7 +13,13 @@ export function startThread(): Thread {
     post: (message) => worker.postMessage(message),
     listen(onMessage, onDeath) {
       worker.onmessage = ({ data }) => onMessage(data);
-      worker.onerror = (event) => onDeath(new Error(event.message || "the worker could not be started"));
+      worker.onerror = (event) =>
+        onDeath(
+          new Error(
+            event.message ||
+              `${new URL("./thread-entry.js", import.meta.url)} could not be started: is it where the bundler should have put it?`,
+          ),
+        );
     },
     keepAlive() {},
     async terminate() {
