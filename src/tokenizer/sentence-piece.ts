@@ -48,7 +48,6 @@ export function sentencePieceCodec(vocabulary: Vocabulary): Codec {
   const byteIds = new Int32Array(256).fill(unknownSymbol);
   for (const [id, piece] of pieces.entries())
     if (kinds[id] === kindCodes.byte) byteIds[byteOfPiece(piece)!] = id;
-  const shownTexts = pieces.map((piece, id) => shownText(piece, kinds[id]!));
   let symbols = new Int32Array(1024);
 
   /** The ids of one independent part of a text. */
@@ -128,11 +127,11 @@ export function sentencePieceCodec(vocabulary: Vocabulary): Codec {
 
   return {
     encodeInto,
-    decoder: (options) => new SentencePieceDecoder(vocabulary, shownTexts, options),
+    decoder: (options) => new SentencePieceDecoder(vocabulary, options),
     bytesOf: (id) =>
       kinds[id] === kindCodes.byte
         ? Uint8Array.of(byteOfPiece(pieces[id]!)!)
-        : encoder.encode(shownTexts[id]),
+        : encoder.encode(shownText(pieces[id]!, kinds[id]!)),
   };
 }
 
@@ -144,15 +143,13 @@ function shownText(piece: string, kind: number): string {
 
 class SentencePieceDecoder implements StreamDecoder {
   private readonly vocabulary: Vocabulary;
-  private readonly texts: readonly string[];
   private readonly showSpecial: boolean;
   private readonly bytes = new Utf8Stream();
   /** Whether a leading space is still to be dropped. */
   private atStart: boolean;
 
-  constructor(vocabulary: Vocabulary, texts: readonly string[], options: DecodeOptions) {
+  constructor(vocabulary: Vocabulary, options: DecodeOptions) {
     this.vocabulary = vocabulary;
-    this.texts = texts;
     this.showSpecial = options.showSpecial ?? false;
     this.atStart = !options.continues && (vocabulary.addSpacePrefix || vocabulary.removeExtraWhitespaces);
   }
@@ -166,7 +163,7 @@ class SentencePieceDecoder implements StreamDecoder {
     const rest = this.bytes.isEmpty ? "" : this.bytes.flush();
     if (kind === kindCodes.control && !this.showSpecial) return rest;
     if (kind !== kindCodes.control && kind !== kindCodes.unknown)
-      return rest + this.withoutPrefix(this.texts[id]!);
+      return rest + this.withoutPrefix(shownText(this.vocabulary.pieces[id]!, kind!));
     this.atStart = false;
     return rest + (kind === kindCodes.control ? this.vocabulary.pieces[id]! : unknownText);
   }
@@ -194,6 +191,7 @@ function mergeRules(vocabulary: Vocabulary): MergeRules {
   const joints = new PairTable();
   const asciiJoints = new Uint8Array(128 * 128);
   let virtualCount = 0;
+  const codes = new Int32Array(pieceLengthLimit);
   const mergeable: number[] = [];
   for (const [id, piece] of pieces.entries()) {
     // A text has no space left when it is merged, so a piece with one never comes about.
@@ -205,17 +203,20 @@ function mergeRules(vocabulary: Vocabulary): MergeRules {
       );
     idOf.set(piece, id);
     mergeable.push(id);
-    const codes = codePointsOf(piece);
-    if (codes.length === 1) symbolOfCharacter.set(codes[0]!, id);
-    for (let i = 1; i < codes.length; i++) {
+    const count = putCodePoints(piece, codes);
+    if (count === 1) symbolOfCharacter.set(codes[0]!, id);
+    for (let i = 1; i < count; i++) {
       const [left, right] = [codes[i - 1]!, codes[i]!];
       if ((left | right) < 128) asciiJoints[(left << 7) | right] = 1;
       else joints.add(left, right, 0, 0);
     }
   }
-  for (const id of mergeable)
-    for (const code of codePointsOf(pieces[id]!))
-      if (!symbolOfCharacter.has(code)) symbolOfCharacter.set(code, pieces.length + virtualCount++);
+  for (const id of mergeable) {
+    const count = putCodePoints(pieces[id]!, codes);
+    for (let i = 0; i < count; i++)
+      if (!symbolOfCharacter.has(codes[i]!))
+        symbolOfCharacter.set(codes[i]!, pieces.length + virtualCount++);
+  }
 
   const symbolOf = (text: string): number | undefined =>
     idOf.get(text) ?? characterSymbol(text, symbolOfCharacter);
@@ -278,13 +279,13 @@ function characterSymbol(text: string, symbolOfCharacter: ReadonlyMap<number, nu
   return symbolOfCharacter.get(code === spaceMarkCode ? spaceCode : code);
 }
 
-/** The code points of a piece, with the space mark as a space. */
-function codePointsOf(piece: string): number[] {
-  const codes: number[] = [];
+/** Puts the code points of a piece, with the space mark as a space, into room for them, and gives their number. */
+function putCodePoints(piece: string, codes: Int32Array): number {
+  let count = 0;
   for (let at = 0; at < piece.length; at++) {
     const code = piece.codePointAt(at)!;
-    codes.push(code === spaceMarkCode ? spaceCode : code);
+    codes[count++] = code === spaceMarkCode ? spaceCode : code;
     if (code > 0xffff) at++;
   }
-  return codes;
+  return count;
 }
