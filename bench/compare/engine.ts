@@ -1,5 +1,7 @@
 /** An engine's process, as the one that measures sees it. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { readLines } from "../oracle/read-lines.ts";
 import type { EngineAnswer, EngineReady, EngineStart, GenerateQuestion } from "./protocol.ts";
 
@@ -16,10 +18,14 @@ export interface EngineProcess extends AsyncDisposable {
   generate(question: GenerateQuestion): Promise<EngineAnswer>;
 }
 
+/** Either engine's modules are kept compiled between runs, as the command `cria` keeps them. */
+const COMPILED = join(tmpdir(), "cria-bench", "compiled");
+
 /** Starts the process and resolves when the model is loaded. */
 export async function startEngine(name: EngineName, start: EngineStart): Promise<EngineProcess> {
   const child = spawn(process.execPath, [PROGRAMS[name], JSON.stringify(start)], {
     stdio: ["pipe", "pipe", "inherit"],
+    env: { ...process.env, NODE_COMPILE_CACHE: COMPILED },
   });
   const ended = new Promise<never>((_, reject) => {
     child.on("error", reject);
