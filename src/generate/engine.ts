@@ -169,6 +169,8 @@ export class Engine {
     // A slot that is given back twice would serve two sequences.
     let disposed = false;
     const active = (): string => this.#adapters.variant;
+    // Whether the next tokens are a prompt's, which `begin` has counted.
+    let begun = false;
     const truncate = (length: number): void => {
       ids.length = Math.min(ids.length, length);
       ids.length = this.#cache.release(slot, ids.length);
@@ -186,19 +188,28 @@ export class Engine {
         const found = this.#cache.knownLength(prompt);
         // What others have of the page that this sequence is in must be worth a copy.
         const page = own - (own % PAGE_LENGTH);
-        const better = found >= page + PAGE_LENGTH || found >= own + LEAST_COPIED;
+        // A page that others can find is copied rather than cut: all that follows it would be lost with it.
+        const spared = own > page && this.#cache.isKnown(slot, own);
+        const better =
+          found >= page + PAGE_LENGTH || found >= own + LEAST_COPIED || (spared && found >= page);
         truncate(better ? page : own);
         if (better) {
           const adopted = this.#cache.adopt(this.#step, slot, prompt, ids.length);
           const length = this.#cache.copyBeginning(this.#step, slot, prompt, adopted);
-          ids.push(...wanted.slice(ids.length, length));
+          // One by one: a call takes fewer arguments than a long context has tokens.
+          while (ids.length < length) ids.push(wanted[ids.length]);
         }
+        begun = true;
         this.#counts.promptTokens += wanted.length;
         this.#counts.cachedTokens += ids.length;
         return ids.length;
       },
       append: (more, outputs, options) => {
         if (ids.length === 0) variant = active();
+        const isPrompt = begun || ids.length === 0;
+        if (isPrompt && !begun) this.#counts.promptTokens += more.length;
+        if (!isPrompt && more.length === 1) this.#counts.decodedTokens++;
+        begun = false;
         return this.#append(slot, ids, more, outputs, options);
       },
       truncate,
@@ -215,7 +226,7 @@ export class Engine {
         this.#cache.reserve(this.#step, slot, kept.length);
         await this.#cache.fill(slot, kept.length, read);
         this.#assertUsable();
-        ids.push(...kept);
+        for (const id of kept) ids.push(id);
         this.#cache.publish(slot, ids, 0);
       },
       dispose: () => {
@@ -301,7 +312,6 @@ export class Engine {
     this.#check(ids.length, more);
     if (more.length === 0) return;
     this.#cache.reserve(this.#step, slot, ids.length + more.length);
-    if (more.length === 1) this.#counts.decodedTokens++;
     const rowLimit = outputs === "all" ? outputCapacity(this.#device) : this.#device.prefillRows;
     return new Promise((finish, fail) => {
       this.#jobs.push({ slot, known: ids, ids: more, done: 0, rowLimit, outputs, options, finish, fail });
@@ -317,7 +327,12 @@ export class Engine {
         // Others that were in the last step get the time to ask for their next token, so that they stay together.
         if (this.sequenceCapacity > 1 && this.#lastShares > 1) await nextTurn();
         this.#dropAborted();
-        const shares = rowsOfStep(this.#jobs, this.#device.prefillRows, MIXED_ROWS);
+        const shares = rowsOfStep(
+          this.#jobs,
+          this.#device.prefillRows,
+          MIXED_ROWS,
+          outputCapacity(this.#device),
+        );
         this.#lastShares = shares.length;
         if (shares.length > 0) await this.#runStep(withinOutputs(shares, outputCapacity(this.#device)));
       }

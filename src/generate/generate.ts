@@ -136,40 +136,45 @@ export async function* generate(
   let finishReason: "stop" | "length" = "length";
   let predicted = 0;
   let { logits } = prefill;
-  while (predicted < limit) {
-    throwIfAborted(signal);
-    if (constraint?.finished) {
-      finishReason = "stop";
-      break;
+  try {
+    while (predicted < limit) {
+      throwIfAborted(signal);
+      if (constraint?.finished) {
+        finishReason = "stop";
+        break;
+      }
+      const row = named(logits);
+      const id = sampler.sample(row);
+      predicted++;
+      if (endIds.has(id) && (!options.ignoreEnd || constraint)) {
+        finishReason = "stop";
+        break;
+      }
+      sampler.accept(id);
+      constraint?.accept(id);
+      ids.push(id);
+      const piece = text.push(id);
+      const reported = reportOf(row, id, options.logProbabilities);
+      if (reported) logProbabilities.push(reported.logProbability);
+      yield { id, text: piece, ...reported };
+      if (text.stopped || constraint?.finished) {
+        finishReason = "stop";
+        break;
+      }
+      if (predicted >= limit) break;
+      if (speculation) logits = await speculation.next(id, limit - predicted);
+      else
+        await sequence.append([id], "last", {
+          ...(signal ? { signal } : {}),
+          logitsRoom: logits,
+          onLogits: (row) => {
+            logits = row;
+          },
+        });
     }
-    const row = named(logits);
-    const id = sampler.sample(row);
-    predicted++;
-    if (endIds.has(id) && (!options.ignoreEnd || constraint)) {
-      finishReason = "stop";
-      break;
-    }
-    sampler.accept(id);
-    constraint?.accept(id);
-    ids.push(id);
-    const piece = text.push(id);
-    const reported = reportOf(row, id, options.logProbabilities);
-    if (reported) logProbabilities.push(reported.logProbability);
-    yield { id, text: piece, ...reported };
-    if (text.stopped || constraint?.finished) {
-      finishReason = "stop";
-      break;
-    }
-    if (predicted >= limit) break;
-    if (speculation) logits = await speculation.next(id, limit - predicted);
-    else
-      await sequence.append([id], "last", {
-        ...(signal ? { signal } : {}),
-        logitsRoom: logits,
-        onLogits: (row) => {
-          logits = row;
-        },
-      });
+  } finally {
+    // Also where the loop over the answer is left: a session has what was made, not what was guessed.
+    speculation?.end([...prompt.ids, ...ids]);
   }
   const rest = text.flush();
   if (rest !== "") yield { id: ids[ids.length - 1], text: rest };

@@ -23,6 +23,7 @@ import {
 } from "./generate.ts";
 import { Generation } from "./generation.ts";
 import { restoreSession, saveSession } from "./session.ts";
+import type { DraftModel } from "./speculative.ts";
 
 export interface PromptOptions extends GenerateOptions {
   /** Read special tokens written in the prompt, such as `<s>`, as such. Default false: they are ordinary text. */
@@ -37,6 +38,8 @@ export interface ChatResult extends GenerationResult {
 
 /** What a model has done and is doing. */
 export interface ModelStatistics extends EngineStatistics {
+  /** Sequences that someone has, whether it is in a step or not. */
+  readonly answering: number;
   /** Answers that wait for a sequence. */
   readonly waiting: number;
 }
@@ -73,6 +76,8 @@ export class Model {
   readonly #adapters = new Map<string, AdapterContents>();
   readonly #active: LoadedAdapter[] = [];
   readonly #waiting: { take(sequence: Sequence): void; fail(error: CriaError): void }[] = [];
+  /** The draft models of the answers that are made or wait. */
+  readonly #drafts: DraftModel[] = [];
   #disposed = false;
   /** The last change of adapters. */
   #changing: Promise<void> = Promise.resolve();
@@ -268,7 +273,9 @@ export class Model {
 
   /** Counts since the model was loaded, and what is going on. */
   get statistics(): ModelStatistics {
-    return { ...this.#parts.engine.statistics, waiting: this.#waiting.length };
+    const { engine } = this.#parts;
+    const answering = engine.sequenceCapacity - this.#idle.length;
+    return { ...engine.statistics, answering, waiting: this.#waiting.length };
   }
 
   dispose(): void {
@@ -336,11 +343,20 @@ export class Model {
     // It would wait for a sequence that its own answer holds.
     if (typeof options.speculate === "object" && options.speculate.draft === this)
       throw new CriaError("bad-input", "a model cannot be its own draft model; expected a smaller one");
-    const sequence = await this.#acquire(prompt.ids, options.signal);
+    const draft = typeof options.speculate === "object" ? options.speculate.draft : undefined;
+    // Each would hold a sequence that the other waits for.
+    if (draft instanceof Model && draft.#drafts.includes(this))
+      throw new CriaError("bad-input", "two models cannot be each other's draft model at the same time");
+    if (draft) this.#drafts.push(draft);
     try {
-      return yield* generate(sequence, this.contextLength, this.tokenizer, prompt, options);
+      const sequence = await this.#acquire(prompt.ids, options.signal);
+      try {
+        return yield* generate(sequence, this.contextLength, this.tokenizer, prompt, options);
+      } finally {
+        this.#release(sequence);
+      }
     } finally {
-      this.#release(sequence);
+      if (draft) this.#drafts.splice(this.#drafts.indexOf(draft), 1);
     }
   }
 

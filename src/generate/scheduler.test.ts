@@ -44,3 +44,18 @@ it("never takes more decoding sequences than there are rows", () => {
     ),
   ).toHaveLength(4);
 });
+
+it("takes checked guesses for decoding: a prompt before them does not hold them up", () => {
+  expect(counts([job(500), job(8, 0, 64)])).toEqual([
+    [1, 8],
+    [0, 24],
+  ]);
+});
+
+it("gives prompts a few rows however many sequences decode", () => {
+  const decoding = Array.from({ length: 100 }, () => job(1));
+  const shares = rowsOfStep([...decoding, job(500)], 128, 32, 64);
+  expect(shares.at(-1)).toMatchObject({ count: 8 });
+  expect(shares).toHaveLength(57);
+  expect(counts([...decoding.slice(0, 31), job(500)]).at(-1)).toEqual([31, 8]);
+});

@@ -1,9 +1,9 @@
 /**
- * Which rows the next step has: one for every sequence that decodes, and the rest of the room for prompts.
+ * Which rows the next step has: those of every sequence that decodes, and the rest of the room for prompts.
  *
- * Decoding sequences always go first, so a long prompt never stalls them for more than a step; while they are there, a
- * step takes at most `mixedRows` rows, so that the step itself stays short. Prompts share what is left, first come first
- * served.
+ * Decoding sequences always go first, those that check guesses too, so a long prompt never stalls them for more than a
+ * step; while they are there, a step takes at most `mixedRows` rows, so that the step itself stays short. Prompts share what
+ * is left, a few rows at least, first come first served.
  *
  * Flow: engine.ts (jobs) → rowsOfStep → Step.setRows.
  */
@@ -22,21 +22,39 @@ export interface Share<Owner extends Job> {
   readonly count: number;
 }
 
-/** At least one row for the first job; jobs in order of their coming. */
+/** Tokens that a decoding sequence asks for at most: one, and those that were guessed after it. */
+export const MOST_DECODED = 8;
+/** Rows that prompts get however many sequences decode, where a step has so many: else they would wait for those to end. */
+const LEAST_PROMPT_ROWS = 8;
+
+/**
+ * At least one row for the first job; jobs in order of their coming.
+ *
+ * @param decodingRows the most rows that decoding sequences take, each of which wants logits
+ */
 export function rowsOfStep<Owner extends Job>(
   jobs: readonly Owner[],
   capacity: number,
   mixedRows: number,
+  decodingRows: number = capacity,
 ): Share<Owner>[] {
-  const decoding = jobs.filter(({ ids, done }) => ids.length - done === 1);
-  const prompts = jobs.filter(({ ids, done }) => ids.length - done > 1);
-  const shares: Share<Owner>[] = decoding.slice(0, capacity).map((job) => ({ job, count: 1 }));
-  let room =
-    (decoding.length > 0 ? Math.min(capacity, Math.max(mixedRows, decoding.length)) : capacity) -
-    shares.length;
+  const left = ({ ids, done }: Owner): number => ids.length - done;
+  const reserved = Math.min(LEAST_PROMPT_ROWS, Math.floor(capacity / 4));
+  const most = Math.max(1, Math.min(MOST_DECODED, decodingRows - reserved));
+  const decodes = (job: Owner): boolean => left(job) <= Math.min(most, job.rowLimit);
+  const prompts = jobs.filter((job) => !decodes(job));
+  const least = prompts.length > 0 ? reserved : 0;
+  const shares: Share<Owner>[] = [];
+  let decoded = 0;
+  for (const job of jobs) {
+    if (!decodes(job) || (shares.length > 0 && decoded + left(job) > decodingRows - least)) continue;
+    shares.push({ job, count: left(job) });
+    decoded += left(job);
+  }
+  let room = decoded > 0 ? Math.min(capacity, Math.max(mixedRows, decoded + least)) - decoded : capacity;
   for (const job of prompts) {
     if (room <= 0) break;
-    const count = Math.min(room, job.rowLimit, job.ids.length - job.done);
+    const count = Math.min(room, job.rowLimit, left(job));
     shares.push({ job, count });
     room -= count;
   }

@@ -12,7 +12,9 @@
  */
 import { PAGE_LENGTH } from "../model/cache.ts";
 import { CriaError } from "../shared/errors.ts";
+import { sharedLength } from "../shared/shared-length.ts";
 import type { Sequence } from "./engine.ts";
+import { MOST_DECODED } from "./scheduler.ts";
 
 /** A model that guesses, as far as guessing needs it: `Model` is one. */
 export interface DraftModel {
@@ -38,8 +40,8 @@ export interface SpeculationCounts {
   readonly accepted: number;
 }
 
-/** Guesses a step. */
-const DRAFT_LENGTH = 7;
+/** Guesses a step: with the token that they follow it is still one of decoding. */
+const DRAFT_LENGTH = MOST_DECODED - 1;
 /** Tokens that must have come before in the same order: the more, the surer. */
 const LOOKUP_LENGTHS = [3, 2];
 
@@ -95,6 +97,11 @@ export class Speculation {
     this.#guesses = guesses;
     this.#rows = rows.slice(1);
     return rows[0];
+  }
+
+  /** Takes guesses that were not met out of the sequence; `text` is the prompt and the answer, which may be broken off. */
+  end(text: readonly number[]): void {
+    this.#sequence.truncate(sharedLength(this.#sequence.ids, text));
   }
 
   /**

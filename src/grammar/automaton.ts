@@ -199,7 +199,8 @@ class Builder {
       this.#emitRepeat(rest, 0, max, from, to);
       return;
     }
-    const size = this.#size(body);
+    // A class without characters has no size, but its copies have states.
+    const size = Math.max(1, this.#size(body));
     const copies = max === Number.POSITIVE_INFINITY ? min : max;
     if (copies > 1 && size * copies > inlineLimit) {
       if (min === 0) this.#states[from].empty.push(to);

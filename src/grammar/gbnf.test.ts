@@ -47,6 +47,15 @@ describe("reads", () => {
   });
 });
 
+it("repeats a sequence of many optional parts in little memory", () => {
+  const many = `root ::= (${"x?".repeat(20_000)} y?)+\nx ::= "a"\ny ::= "b"`;
+  const { states } = compileGrammar(gbnfGrammar(many));
+  expect(states.length).toBeLessThan(200_000);
+  const few = 'root ::= (x? "b"? x? "c"?)+\nx ::= "a"';
+  for (const text of ["", "a", "aa", "cab", "bbaaccb"]) expect(fits(few, text)).toBe(true);
+  expect(fits(few, "ad")).toBe(false);
+});
+
 it("makes texts that its own reader takes", () => {
   const tokenizer = pieceTokenizer(jsonPieces);
   const constraint = grammarConstraint(tokenizer, gbnfGrammar(arithmetic));

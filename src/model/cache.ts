@@ -184,6 +184,12 @@ export class Cache {
     return length;
   }
 
+  /** Whether the page of a sequence's token at `position` can be found by others. */
+  isKnown(sequence: number, position: number): boolean {
+    const page = this.#pagesOf.get(sequence)?.[Math.floor(position / PAGE_LENGTH)];
+    return page !== undefined && this.#pages[page].key !== undefined;
+  }
+
   /** How many tokens of `ids` are known: whole pages, and what begins another page. */
   knownLength(ids: readonly number[]): number {
     let serial = this.#root;
@@ -210,8 +216,19 @@ export class Cache {
     // In use for a moment, so that its room is not taken for the copy.
     this.#pages[found.page].users++;
     this.#kept.delete(found.page);
+    if (this.#empty.length + this.#kept.size === 0) {
+      // Without room for a copy a page that nobody else holds is taken itself.
+      const taken = this.#pages[found.page].users === 1;
+      if (taken) {
+        const pages = this.#pagesOf.get(sequence) ?? [];
+        this.#forget(found.page);
+        pages.push(found.page);
+        this.#pagesOf.set(sequence, pages);
+        step.setPages(sequence, pages);
+      } else this.#giveBack(found.page);
+      return held + (taken ? found.length : 0);
+    }
     try {
-      if (this.#empty.length + this.#kept.size === 0) return held;
       this.reserve(step, sequence, held + 1);
     } finally {
       this.#giveBack(found.page);

@@ -64,8 +64,8 @@ export const endpoints: readonly Endpoint[] = [
     open: true,
   },
   get("/metrics", "Server", "Counts and times for Prometheus.", async ({ metrics, model }) => {
-    const { waiting, usedPages, pageCount } = model().statistics;
-    return new Response(await metrics.text({ waiting, cacheUsage: usedPages / pageCount }), {
+    const { answering: running, waiting, usedPages, pageCount } = model().statistics;
+    return new Response(await metrics.text({ running, waiting, cacheUsage: usedPages / pageCount }), {
       headers: { "content-type": metrics.contentType },
     });
   }),

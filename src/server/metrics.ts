@@ -22,6 +22,8 @@ export interface AnswerRecord {
 
 /** What the engine tells of itself when it is asked for metrics. */
 export interface EngineGauges {
+  /** Answers that are being made, those of a batch of embeddings one by one. */
+  readonly running?: number;
   /** Answers that wait for their turn. */
   readonly waiting?: number;
   /** Share of the cache that is in use, 0 to 1. */
@@ -121,7 +123,7 @@ export function createMetrics(modelName: string): Metrics {
       failures.inc({ status: String(status) });
     },
     async text(engine) {
-      running.set(Math.max(0, runningCount - (engine.waiting ?? 0)));
+      running.set(engine.running ?? Math.max(0, runningCount - (engine.waiting ?? 0)));
       waiting.set(engine.waiting ?? 0);
       cacheUsage.set(engine.cacheUsage ?? 0);
       return registry.metrics();

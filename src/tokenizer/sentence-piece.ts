@@ -214,8 +214,7 @@ function mergeRules(vocabulary: Vocabulary): MergeRules {
   for (const id of mergeable) {
     const count = putCodePoints(pieces[id]!, codes);
     for (let i = 0; i < count; i++)
-      if (!symbolOfCharacter.has(codes[i]!))
-        symbolOfCharacter.set(codes[i]!, pieces.length + virtualCount++);
+      if (!symbolOfCharacter.has(codes[i]!)) symbolOfCharacter.set(codes[i]!, pieces.length + virtualCount++);
   }
 
   const symbolOf = (text: string): number | undefined =>

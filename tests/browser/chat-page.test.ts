@@ -464,7 +464,8 @@ describe.skipIf(!chromiumIsInstalled() || !isBuilt)("the chat page", () => {
     });
     await page.getByRole("button", { name: "Edit", exact: true }).click();
     await page.getByLabel("Message", { exact: true }).fill("more words");
-    await page.keyboard.press("Enter");
+    await page.getByLabel("Message", { exact: true }).press("Enter");
+    await page.getByRole("button", { name: "Stop" }).waitFor();
     await page.getByLabel("Edit the message").fill("other words");
     await page.locator(".editor").getByRole("button", { name: "Send" }).click();
     expect(await page.getByLabel("Edit the message").inputValue()).toBe("other words");
@@ -472,6 +473,127 @@ describe.skipIf(!chromiumIsInstalled() || !isBuilt)("the chat page", () => {
     await page.getByRole("button", { name: "Send" }).last().waitFor({ timeout: 60_000 });
     await page.locator(".editor").getByRole("button", { name: "Send" }).click();
     await page.getByRole("article", { name: "You" }).getByText("other words").waitFor();
+  });
+
+  async function importChat(page: Page, title: string, answer: string): Promise<void> {
+    const question = { id: `${title}-0`, role: "user", content: title };
+    const nodes = [question, { id: `${title}-1`, parent: question.id, role: "assistant", content: answer }];
+    const chat = { id: title, title, system: "", changed: 1, nodes, leaf: `${title}-1` };
+    const buffer = Buffer.from(JSON.stringify([chat]));
+    await page
+      .getByLabel("Import chats")
+      .setInputFiles({ name: "chats.json", mimeType: "application/json", buffer });
+    await page.getByRole("button", { name: title, exact: true }).click();
+    await page.getByRole("article", { name: "You" }).getByText(title, { exact: true }).waitFor();
+  }
+
+  it("shows as it is what cannot be drawn, and opens again", async () => {
+    const page = await open();
+    await importChat(page, "deep quotes", ">".repeat(3000));
+    await page.getByText(">>>>>>>>").waitFor();
+    await page.getByRole("button", { name: "Delete deep quotes" }).click();
+    await page.getByText("A Llama on your own device").waitFor();
+  });
+
+  it("asks no stranger for an image, and opens links beside the chat", async () => {
+    const page = await open();
+    await importChat(
+      page,
+      "away",
+      "![alt](https://a.example/i.png) [b](https://b.example) [c](javascript:x)\n\n- [x] d",
+    );
+    const links = await answers(page)
+      .locator("a")
+      .evaluateAll((found) =>
+        found.map((link) => `${link.getAttribute("href")} ${link.getAttribute("target")}`),
+      );
+    expect(links).toEqual(["https://a.example/i.png _blank", "https://b.example _blank"]);
+    expect(await page.evaluate(() => document.images.length)).toBe(0);
+    const { violations } = await new AxeBuilder({ page }).analyze();
+    expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([]);
+    await page.getByRole("button", { name: "Delete away" }).click();
+  });
+
+  it("opens a chat at its end, and prints all of it", async () => {
+    const page = await open();
+    await importChat(page, "long read", "A paragraph.\n\n".repeat(200));
+    const left = () =>
+      page.locator(".messages").evaluate((box) => box.scrollHeight - box.clientHeight - box.scrollTop);
+    await expect.poll(left).toBeLessThan(2);
+    expect((await page.pdf()).toString("latin1").match(/\/Type \/Page\b/g)?.length).toBeGreaterThan(3);
+    await page.getByRole("button", { name: "Delete long read" }).click();
+  });
+
+  it("never leaves the keyboard nowhere", async () => {
+    const page = await open();
+    await importChat(page, "keys", "an answer");
+    const press = async (name: string): Promise<string> => {
+      await page.getByRole("button", { name, exact: true }).last().focus();
+      await page.keyboard.press("Enter");
+      return focused();
+    };
+    const focused = () =>
+      page.evaluate(() => document.activeElement?.ariaLabel ?? document.activeElement?.textContent ?? "");
+    await press("Edit");
+    await expect.poll(focused).toBe("Edit the message");
+    await page.keyboard.press("Escape");
+    await expect.poll(focused).toBe("Edit");
+    await press("Good answer");
+    await press("Save");
+    await expect.poll(focused).toBe("Good answer");
+    await press("Settings");
+    await expect.poll(focused).toBe("Settings");
+    expect(await page.evaluate(() => document.activeElement?.tagName)).toBe("ASIDE");
+    await page.keyboard.press("Escape");
+    await expect.poll(() => page.evaluate(() => document.activeElement?.tagName)).toBe("BUTTON");
+    await press("Again");
+    await expect.poll(focused).toBe("Message");
+    await page.getByRole("button", { name: "Send" }).waitFor({ timeout: 60_000 });
+    await press("Delete keys");
+    expect(await focused()).not.toBe("");
+    expect(await page.evaluate(() => document.activeElement?.tagName)).toBe("BUTTON");
+  }, 90_000);
+
+  it("keeps an answer that a reload cuts off, so that it can be made again", async () => {
+    const page = await open({ routed: true });
+    await page.route("**/v1/chat/completions", () => {});
+    await page.getByLabel("Message", { exact: true }).fill("cut off by a reload");
+    await page.keyboard.press("Enter");
+    using store = openSqliteStore(dataFile);
+    await expect.poll(() => JSON.stringify(store.chats())).toContain("cut off by a reload");
+    await page.waitForTimeout(300);
+    await page.unrouteAll();
+    await page.reload();
+    await page.getByRole("article", { name: "You" }).getByText("cut off by a reload").waitFor();
+    await page.getByRole("button", { name: "Again", exact: true }).waitFor();
+  });
+
+  it("keeps later what a server that was away could not keep", async () => {
+    const page = await open({ routed: true });
+    await page.route("**/page/chats", (route) => route.abort());
+    await say(page, "while the server was away");
+    await page.unrouteAll();
+    await page.evaluate(() => window.dispatchEvent(new Event("focus")));
+    using store = openSqliteStore(dataFile);
+    await expect.poll(() => JSON.stringify(store.chats())).toContain("while the server was away");
+  });
+
+  it("says so where the browser lets it keep nothing", async () => {
+    const context = await browser.newContext({ serviceWorkers: "block" });
+    await context.addInitScript(() => {
+      Object.defineProperty(window, "indexedDB", {
+        get: () => {
+          throw new DOMException("The operation is insecure.", "SecurityError");
+        },
+      });
+    });
+    const page = await context.newPage();
+    const server = await serveFolder(await readPage(built));
+    await page.goto(server.url);
+    await page.getByText("Chats are kept only until this page is closed").waitFor();
+    expect(await page.getByRole("alert").count()).toBe(0);
+    await context.close();
+    await server.close();
   });
 
   it("says from where it may not load a model", async () => {

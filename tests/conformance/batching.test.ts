@@ -49,6 +49,47 @@ function prompts(count: number): number[][] {
 const options = (i: number) => ({ maxTokens: 5 + (i % 7), seed: i, temperature: i % 2 === 0 ? 0 : 0.9 });
 
 describe.each(devices)("%s", (name, createDevice) => {
+  it("keeps what follows a beginning that texts share for part of a page", async () => {
+    using model = await open(createDevice, 1);
+    const next = seededNumbers(9);
+    const id = () => 260 + Math.floor(((next() + 1) / 2) * 200);
+    const shared = Array.from({ length: 40 }, id);
+    const long = [1, ...shared, ...Array.from({ length: 200 }, id)];
+    const short = [1, ...shared, ...Array.from({ length: 50 }, id)];
+    const cached: number[] = [];
+    const ids: (readonly number[])[] = [];
+    for (const prompt of [long, short, long, short]) {
+      const result = await model.generate(prompt, { maxTokens: 2, temperature: 0 }).result();
+      cached.push(result.timings.cache_n);
+      ids.push(result.ids);
+    }
+    expect(cached.slice(0, 2)).toEqual([0, 41]);
+    expect(cached[2]).toBeGreaterThanOrEqual(192);
+    expect(cached[3]).toBeGreaterThanOrEqual(64);
+    expect(ids.slice(2)).toEqual(ids.slice(0, 2));
+  }, 60_000);
+
+  it("takes the page itself where there is no room for a copy", async () => {
+    using model = await loadModel(
+      join(folder, "tiny.gguf"),
+      { files: nodeFiles, createDevice, hashFiles },
+      { contextLength: 65 },
+    );
+    const shared = [1, ...Array.from({ length: 40 }, (_, i) => 300 + i)];
+    const first = [...shared, ...new Array<number>(23).fill(280)];
+    const second = [...shared, 290, 291];
+    using alone = await open(createDevice, 1);
+    const options = { maxTokens: 1, logProbabilities: 0, temperature: 0 };
+    for (const prompt of [first, second, first, second]) {
+      const { ids, logProbabilities } = await model.generate(prompt, options).result();
+      const wanted = await alone.generate(prompt, { ...options, promptLogProbabilities: true }).result();
+      expect({ ids, logProbabilities }).toEqual({
+        ids: wanted.ids,
+        logProbabilities: wanted.logProbabilities,
+      });
+    }
+  }, 60_000);
+
   it("gives every one of many answers the ids that it has alone", async () => {
     using alone = await open(createDevice, 1);
     using together = await open(createDevice, 4);

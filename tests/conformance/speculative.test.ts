@@ -71,6 +71,36 @@ describe("speculative decoding", () => {
     }
   }, 120_000);
 
+  it("keeps no guesses in a session of an answer that was left", async () => {
+    await writeTinyModel(join(folder, "other.gguf"), { contextLength: 512, seed: 2 });
+    using model = await open();
+    using draft = await loadModel(join(folder, "other.gguf"), {
+      ...{ files: nodeFiles, createDevice: () => createWasmDevice({ startThread }), hashFiles },
+    });
+    const text = [1, ...prompts[0]];
+    let left = 5;
+    const asked = { temperature: 0, ignoreEnd: true, speculate: { draft } };
+    for await (const { id } of model.generate([...text], asked).tokens()) {
+      text.push(id);
+      if (--left === 0) break;
+    }
+    await model.saveSession(join(folder, "left.session"));
+    const kept = await model.restoreSession(join(folder, "left.session"));
+    expect(kept).toEqual(text.slice(0, kept.length));
+    expect(kept.length).toBeGreaterThanOrEqual(text.length - 1);
+  }, 60_000);
+
+  it("refuses two models as each other's draft model, who would wait for each other", async () => {
+    using first = await open();
+    using second = await open();
+    const ask = (model: Model, draft: Model) =>
+      model.generate([1, 300], { maxTokens: 20, ignoreEnd: true, speculate: { draft } }).result();
+    const both = await Promise.allSettled([ask(first, second), ask(second, first)]);
+    expect(both.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+    // Afterwards either way will do.
+    await ask(second, first);
+  }, 60_000);
+
   it("refuses a model as its own draft model", async () => {
     using model = await open();
     await expect(

@@ -19,9 +19,15 @@ export function ask(path: string, init: RequestInit & { readonly json?: unknown 
   const key = recall(KEY, "session") ?? "";
   const headers = new Headers(rest.headers);
   if (key !== "") headers.set("authorization", `Bearer ${key}`);
-  if (json === undefined) return fetch(path, { ...rest, headers });
+  if (json === undefined) return fetch(path, { ...rest, headers }).catch(explained);
   headers.set("content-type", "application/json");
-  return fetch(path, { method: "POST", ...rest, headers, body: JSON.stringify(json) });
+  return fetch(path, { method: "POST", ...rest, headers, body: JSON.stringify(json) }).catch(explained);
+}
+
+/** Browsers say “Failed to fetch” or “network error”. */
+export function explained(error: unknown): never {
+  if (!(error instanceof TypeError)) throw error;
+  throw new TypeError("The server cannot be reached: is it still running?", { cause: error });
 }
 
 /** @throws {Error} with the server's own words, unless the response is good */

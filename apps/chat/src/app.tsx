@@ -1,9 +1,17 @@
 /** The page: chats at the side, the conversation, and what it is asked with. */
-import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import {
+  useCallback,
+  useEffect,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from "react";
 import { randomId } from "../../../src/shared/random-id.ts";
 import { ChatBook } from "./book.ts";
 import { Composer } from "./composer.tsx";
-import { Message } from "./message.tsx";
+import { Message, type MessageActions } from "./message.tsx";
 import { ratingOf } from "./ratings.ts";
 import { SettingsPanel } from "./settings-panel.tsx";
 import { Sidebar } from "./sidebar.tsx";
@@ -25,11 +33,18 @@ import { useSettings } from "./use-settings.ts";
 
 interface Run {
   readonly chat: string;
+  /** The answer that is being made. */
+  readonly node: string;
   readonly controller: AbortController;
 }
 
+/** How often an answer that is being made is kept: what a reload would lose. */
+const KEEP_MS = 1000;
+
 export function App() {
-  const state = useBackend();
+  const current = useRef<Run>(undefined);
+  // An answer cannot go on when its model is taken away.
+  const state = useBackend(useCallback(() => current.current?.controller.abort(), []));
   const { backend } = state;
   const [error, setError] = useState("");
   const report = useCallback((failure: unknown) => {
@@ -41,7 +56,11 @@ export function App() {
   const [settings, setSettings] = useSettings();
   const [panel, setPanel] = useState<"chats" | "settings">();
   const [running, setRunning] = useState<Run>();
-  const end = useRef<HTMLDivElement>(null);
+  const box = useRef<HTMLDivElement>(null);
+  const composer = useRef<HTMLTextAreaElement>(null);
+  const opener = useRef<HTMLButtonElement>(null);
+  /** Whether the end of the chat is kept in sight; who has scrolled up to read is left there. */
+  const follows = useRef(true);
   const ratings = useRef<Promise<void>>(Promise.resolve());
 
   useEffect(() => {
@@ -60,6 +79,28 @@ export function App() {
 
   const path = useMemo(() => pathOf(chat), [chat]);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each chat is opened at its end
+  useLayoutEffect(() => {
+    follows.current = true;
+  }, [chat.id]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what is shown has grown
+  useLayoutEffect(() => {
+    if (follows.current && box.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [path, running]);
+
+  const closePanel = useCallback(() => {
+    setPanel(undefined);
+    opener.current?.focus();
+  }, []);
+  useEffect(() => {
+    if (!panel) return;
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key === "Escape" && !event.defaultPrevented && !event.isComposing) closePanel();
+    };
+    window.addEventListener("keydown", onKey);
+    return () => window.removeEventListener("keydown", onKey);
+  }, [panel, closePanel]);
+
   /** Lets the model answer the message at the end of the chat's path. */
   const answer = async (asked: Chat): Promise<void> => {
     if (!backend) return;
@@ -71,19 +112,29 @@ export function App() {
     };
     let content = "";
     let tokens: TokenView[] = [];
-    setRunning({ chat: asked.id, controller });
+    const run = { chat: asked.id, node: node.id, controller };
+    current.current = run;
+    setRunning(run);
     setError("");
+    follows.current = true;
     book.change(asked.id, () => withNode(asked, node));
+    book.keep(asked.id);
+    // What was pressed goes away; a hand on a screen wants no keyboard there.
+    if (document.activeElement?.matches(":focus-visible")) composer.current?.focus();
+    let kept = Date.now();
     try {
       for await (const delta of backend.answer(promptOf(asked, node), settings, controller.signal)) {
         content += delta.text;
         tokens = [...tokens, ...delta.tokens];
         book.change(asked.id, (current) => withChange(current, node.id, { content, tokens }));
-        if (isNearEnd(end.current)) end.current?.scrollIntoView({ block: "end" });
+        if (Date.now() - kept < KEEP_MS) continue;
+        kept = Date.now();
+        book.keep(asked.id);
       }
     } catch (failure) {
       if (!controller.signal.aborted) report(failure);
     } finally {
+      current.current = undefined;
       setRunning(undefined);
       book.keep(asked.id);
     }
@@ -125,24 +176,38 @@ export function App() {
   };
 
   const isBusy = busy === chat.id;
+  const actions: MessageActions = {
+    onShow: (id) => change((current) => showing(current, id)),
+    onEdit: (node, content) => ask(content, node.parent),
+    onRegenerate: (node) => {
+      if (!running) void answer({ ...chat, leaf: node.parent });
+    },
+    onFeedback: rate,
+  };
+  // The same for all renderings, so that a token of one message draws no other anew.
+  const latest = useRef(actions);
+  useLayoutEffect(() => {
+    latest.current = actions;
+  });
+  const [steady] = useState<MessageActions>(() => ({
+    onShow: (id) => latest.current.onShow(id),
+    onEdit: (node, content) => latest.current.onEdit(node, content),
+    onRegenerate: (node) => latest.current.onRegenerate(node),
+    onFeedback: (node, feedback) => latest.current.onFeedback(node, feedback),
+  }));
+  const toggle = (which: "chats" | "settings") => (event: React.MouseEvent<HTMLButtonElement>) => {
+    opener.current = event.currentTarget;
+    setPanel(panel === which ? undefined : which);
+  };
   return (
     <div className="page">
       <header>
-        <button
-          type="button"
-          className="menu"
-          aria-expanded={panel === "chats"}
-          onClick={() => setPanel(panel === "chats" ? undefined : "chats")}
-        >
+        <button type="button" className="menu" aria-expanded={panel === "chats"} onClick={toggle("chats")}>
           Chats
         </button>
         <h1>Cria</h1>
         <span className="model">{backend?.label ?? "no model"}</span>
-        <button
-          type="button"
-          aria-expanded={panel === "settings"}
-          onClick={() => setPanel(panel === "settings" ? undefined : "settings")}
-        >
+        <button type="button" aria-expanded={panel === "settings"} onClick={toggle("settings")}>
           Settings
         </button>
       </header>
@@ -152,7 +217,9 @@ export function App() {
         shown={chat.id}
         open={panel === "chats"}
         store={store}
-        onClose={() => setPanel(undefined)}
+        onClose={() => {
+          if (panel === "chats") closePanel();
+        }}
         onRemove={(id) => {
           if (running?.chat === id) running.controller.abort();
           // Who deletes a chat takes back what was given of it.
@@ -163,22 +230,28 @@ export function App() {
         onError={report}
       />
       <main>
-        <div className="messages" aria-live="polite" aria-busy={isBusy}>
+        {/* Another chat is another region: none of it is news to be read out. */}
+        <div
+          key={chat.id}
+          ref={box}
+          className="messages"
+          aria-live="polite"
+          aria-busy={isBusy}
+          onScroll={({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
+            follows.current = scrollHeight - scrollTop - clientHeight < 32;
+          }}
+        >
           {path.length === 0 ? (
-            <Welcome ready={backend !== undefined} onPick={(text) => ask(text, chat.leaf)} />
+            <Welcome ready={backend !== undefined && !running} onPick={(text) => ask(text, chat.leaf)} />
           ) : null}
           {path.map((node) => (
             <Message
               key={node.id}
               node={node}
               siblings={siblingsOf(chat, node)}
-              busy={isBusy && node.id === chat.leaf}
-              onShow={(id) => change((current) => showing(current, id))}
-              onEdit={(content) => ask(content, node.parent)}
-              onRegenerate={() => {
-                if (!running) void answer({ ...chat, leaf: node.parent });
-              }}
-              onFeedback={(feedback) => rate(node, feedback)}
+              busy={running?.node === node.id}
+              idle={!running}
+              actions={steady}
             />
           ))}
           {error !== "" ? (
@@ -186,17 +259,17 @@ export function App() {
               {error}
             </p>
           ) : null}
-          <div ref={end} />
         </div>
         <Composer
+          area={composer}
           ready={backend !== undefined}
           onSend={(text) => ask(text, chat.leaf)}
           onStop={running ? () => running.controller.abort() : undefined}
         />
-        <p className="notice" role="status">
-          {state.progress !== undefined
-            ? `Loading the model: ${Math.round(100 * state.progress)} %`
-            : state.notice}
+        <p className="notice">
+          {/* Each per cent is to be seen, not to be read out. */}
+          <span role="status">{state.progress !== undefined ? "Loading the model" : state.notice}</span>
+          {state.progress !== undefined ? `: ${Math.round(100 * state.progress)} %` : ""}
         </p>
       </main>
       {panel === "settings" ? (
@@ -210,12 +283,6 @@ export function App() {
       ) : null}
     </div>
   );
-}
-
-/** Who has scrolled up to read is left there. */
-function isNearEnd(end: HTMLElement | null): boolean {
-  const box = end?.parentElement;
-  return !!box && box.scrollHeight - box.scrollTop - box.clientHeight < 200;
 }
 
 const starts = [

@@ -1,6 +1,6 @@
 /** Where answers are made: on the server that gave this page, or in this browser. */
 import type { Model, StoredModel } from "../../../src/browser.ts";
-import { ask, checked } from "./api.ts";
+import { ask, checked, explained } from "./api.ts";
 import type { TokenView } from "./tree.ts";
 
 export type { StoredModel };
@@ -95,7 +95,7 @@ async function* events(body: ReadableStream<Uint8Array>): AsyncGenerator<Chunk> 
     .getReader();
   let rest = "";
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch(explained);
     if (done) return;
     const lines = (rest + value).split("\n");
     rest = lines.pop() ?? "";

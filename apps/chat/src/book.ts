@@ -56,6 +56,7 @@ export class ChatBook {
     const store = this.#store;
     if (!store) return;
     // What was removed here is still in the store until that is done.
+    if (this.#unsaved.size > 0 && !this.#isSaving) this.#saved = this.#save();
     while (this.#isSaving) await this.#saved;
     const before = new Map(this.#chats.map((chat) => [chat.id, chat]));
     const stored = (await store.chats()).flatMap((chat) => chatFrom(chat) ?? []);
@@ -90,11 +91,17 @@ export class ChatBook {
     const store = this.#store;
     if (!store) return;
     this.#isSaving = true;
+    const failed: string[] = [];
     for (const id of this.#unsaved) {
       this.#unsaved.delete(id);
       const chat = this.chat(id);
-      await (chat ? store.saveChat(chat) : store.removeChat(id)).catch(this.#onError);
+      await (chat ? store.saveChat(chat) : store.removeChat(id)).catch((error: unknown) => {
+        failed.push(id);
+        this.#onError(error);
+      });
     }
+    // Tried again with the next change, or when the page is come back to.
+    for (const id of failed) this.#unsaved.add(id);
     this.#isSaving = false;
   }
 

@@ -2,13 +2,14 @@
 import { useState } from "react";
 
 interface Props {
+  readonly area: React.RefObject<HTMLTextAreaElement | null>;
   readonly ready: boolean;
   readonly onSend: (text: string) => void;
   /** There while an answer is made. */
   readonly onStop: (() => void) | undefined;
 }
 
-export function Composer({ ready, onSend, onStop }: Props) {
+export function Composer({ area, ready, onSend, onStop }: Props) {
   const [draft, setDraft] = useState("");
   return (
     <form
@@ -19,9 +20,12 @@ export function Composer({ ready, onSend, onStop }: Props) {
         if (!ready || onStop) return;
         onSend(draft);
         setDraft("");
+        area.current?.focus();
       }}
     >
       <textarea
+        ref={area}
+        dir="auto"
         aria-label="Message"
         placeholder={ready ? "Write a message" : "Load a model in the settings first"}
         value={draft}
@@ -34,7 +38,15 @@ export function Composer({ ready, onSend, onStop }: Props) {
         }}
       />
       {onStop ? (
-        <button type="button" onClick={onStop}>
+        <button
+          type="button"
+          onClick={({ detail }) => {
+            // The second half of a double click on “Send”.
+            if (detail === 2) return;
+            onStop();
+            area.current?.focus();
+          }}
+        >
           Stop
         </button>
       ) : (

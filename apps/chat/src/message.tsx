@@ -1,5 +1,5 @@
 /** One message: its text as markdown, its branches, feedback, and its tokens with their probabilities. */
-import { memo, useState } from "react";
+import { Component, memo, useEffect, useRef, useState } from "react";
 import Markdown, { type Options } from "react-markdown";
 import rehypeHighlight from "rehype-highlight";
 import remarkGfm from "remark-gfm";
@@ -17,18 +17,42 @@ interface Props {
   readonly node: ChatNode;
   readonly siblings: readonly ChatNode[];
   readonly busy: boolean;
-  readonly onShow: (id: string) => void;
+  /** No answer is being made anywhere. */
+  readonly idle: boolean;
+  readonly actions: MessageActions;
+}
+
+export interface MessageActions {
+  onShow(id: string): void;
   /** False when it cannot be sent now. */
-  readonly onEdit: (content: string) => boolean;
-  readonly onRegenerate: () => void;
-  readonly onFeedback: (feedback: Feedback) => void;
+  onEdit(node: ChatNode, content: string): boolean;
+  onRegenerate(node: ChatNode): void;
+  onFeedback(node: ChatNode, feedback: Feedback): void;
+}
+
+function isSame(one: Props, other: Props): boolean {
+  return (
+    one.node === other.node &&
+    one.busy === other.busy &&
+    one.idle === other.idle &&
+    one.actions === other.actions &&
+    one.siblings.length === other.siblings.length &&
+    one.siblings.every(({ id }, index) => id === other.siblings[index].id)
+  );
 }
 
 export const Message = memo(function Message(props: Props) {
-  const { node, siblings, busy } = props;
+  const { node, siblings, busy, idle, actions } = props;
   const [editing, setEditing] = useState<string>();
   const [showsTokens, setShowsTokens] = useState(false);
   const own = node.role === "user";
+  const edit = useRef<HTMLButtonElement>(null);
+  const wasEditing = useRef(false);
+  useEffect(() => {
+    // Back to where it was, unless it was sent.
+    if (wasEditing.current && editing === undefined) edit.current?.focus();
+    wasEditing.current = editing !== undefined;
+  }, [editing]);
   return (
     <article className={`message ${node.role}`} aria-label={own ? "You" : "Model"}>
       {editing !== undefined ? (
@@ -37,16 +61,25 @@ export const Message = memo(function Message(props: Props) {
           onSubmit={(event) => {
             event.preventDefault();
             // What cannot be sent yet stays to be sent later.
-            if (props.onEdit(editing)) setEditing(undefined);
+            if (!actions.onEdit(node, editing)) return;
+            wasEditing.current = false;
+            setEditing(undefined);
+          }}
+          onKeyDown={(event) => {
+            if (event.key !== "Escape" || event.nativeEvent.isComposing) return;
+            event.preventDefault();
+            setEditing(undefined);
           }}
         >
           <textarea
+            ref={focusOnce}
+            dir="auto"
             aria-label="Edit the message"
             value={editing}
             onChange={(event) => setEditing(event.target.value)}
           />
           <div className="row">
-            <button type="submit" className="primary">
+            <button type="submit" className="primary" disabled={editing.trim() === ""}>
               Send
             </button>
             <button type="button" onClick={() => setEditing(undefined)}>
@@ -63,13 +96,15 @@ export const Message = memo(function Message(props: Props) {
           {node.content === "" && busy ? (
             <span className="waiting">…</span>
           ) : (
-            <Markdown
-              remarkPlugins={plugins}
-              rehypePlugins={busy ? [] : highlighting}
-              components={{ pre: Code }}
-            >
-              {node.content}
-            </Markdown>
+            <Formatted text={node.content}>
+              <Markdown
+                remarkPlugins={plugins}
+                rehypePlugins={busy ? [] : highlighting}
+                components={components}
+              >
+                {node.content}
+              </Markdown>
+            </Formatted>
           )}
         </div>
       )}
@@ -77,7 +112,7 @@ export const Message = memo(function Message(props: Props) {
         <div className="tools">
           {siblings.length > 1 ? <Branches {...props} /> : null}
           {own ? (
-            <button type="button" onClick={() => setEditing(node.content)}>
+            <button ref={edit} type="button" onClick={() => setEditing(node.content)}>
               Edit
             </button>
           ) : (
@@ -85,7 +120,7 @@ export const Message = memo(function Message(props: Props) {
               <button type="button" onClick={() => void copy(node.content)}>
                 Copy
               </button>
-              <button type="button" onClick={props.onRegenerate} disabled={busy}>
+              <button type="button" onClick={() => actions.onRegenerate(node)} disabled={!idle}>
                 Again
               </button>
               {node.tokens && node.tokens.length > 0 ? (
@@ -93,18 +128,67 @@ export const Message = memo(function Message(props: Props) {
                   Tokens
                 </button>
               ) : null}
-              <Thumbs node={node} onFeedback={props.onFeedback} />
+              <Thumbs node={node} onFeedback={(feedback) => actions.onFeedback(node, feedback)} />
             </>
           )}
         </div>
       ) : null}
     </article>
   );
-});
+}, isSame);
 
-function Branches({ node, siblings, onShow }: Props) {
+/** With the cursor at its end. */
+function focusOnce(area: HTMLTextAreaElement | null): void {
+  if (!area || area.dataset.focused) return;
+  area.dataset.focused = "yes";
+  area.focus();
+  area.setSelectionRange(area.value.length, area.value.length);
+}
+
+interface FormattedProps {
+  readonly text: string;
+  readonly children: React.ReactNode;
+}
+
+/** A text that cannot be drawn as markdown, such as 3,000 quotes in each other, is shown as it is. */
+class Formatted extends Component<FormattedProps, { readonly failed: boolean }> {
+  override state = { failed: false };
+  static getDerivedStateFromError = () => ({ failed: true });
+  override render() {
+    return this.state.failed ? <p className="plain">{this.props.text}</p> : this.props.children;
+  }
+}
+
+/** Headings are below the page's own; what a model wrote asks for no address by itself and leads nobody away from the chat. */
+const components: Options["components"] = {
+  ...{ h1: "h2", h2: "h3", h3: "h4", h4: "h5", h5: "h6" },
+  pre: Code,
+  a: ({ href = "", children, node: _, ...rest }) =>
+    href === "" ? (
+      <span>{children}</span>
+    ) : href.startsWith("#") ? (
+      <a href={href} {...rest}>
+        {children}
+      </a>
+    ) : (
+      <a href={href} target="_blank" rel="noopener noreferrer">
+        {children}
+      </a>
+    ),
+  img: ({ src, alt }) =>
+    src ? (
+      <a href={String(src)} target="_blank" rel="noopener noreferrer">
+        {alt || "image"}
+      </a>
+    ) : (
+      <span>{alt}</span>
+    ),
+  input: ({ node: _, ...rest }) => <input {...rest} aria-label={rest.checked ? "done" : "to do"} />,
+};
+
+function Branches({ node, siblings, actions }: Props) {
   const index = siblings.findIndex(({ id }) => id === node.id);
-  const step = (by: number) => () => onShow(siblings[index + by].id);
+  const step = (by: number) => () => actions.onShow(siblings[index + by].id);
   return (
     <span className="branches">
       <button type="button" aria-label="Previous version" disabled={index === 0} onClick={step(-1)}>
@@ -123,7 +207,13 @@ function Branches({ node, siblings, onShow }: Props) {
   );
 }
 
-function Thumbs({ node, onFeedback }: Pick<Props, "node" | "onFeedback">) {
+interface ThumbsProps {
+  readonly node: ChatNode;
+  readonly onFeedback: (feedback: Feedback) => void;
+}
+
+function Thumbs({ node, onFeedback }: ThumbsProps) {
+  const chosen = useRef<HTMLButtonElement>(null);
   const { feedback } = node;
   const [open, setOpen] = useState(false);
   const give = (liked: boolean) => () => {
@@ -134,6 +224,7 @@ function Thumbs({ node, onFeedback }: Pick<Props, "node" | "onFeedback">) {
     <>
       <button
         type="button"
+        ref={feedback?.liked === true ? chosen : undefined}
         aria-label="Good answer"
         aria-pressed={feedback?.liked === true}
         onClick={give(true)}
@@ -142,6 +233,7 @@ function Thumbs({ node, onFeedback }: Pick<Props, "node" | "onFeedback">) {
       </button>
       <button
         type="button"
+        ref={feedback?.liked === false ? chosen : undefined}
         aria-label="Bad answer"
         aria-pressed={feedback?.liked === false}
         onClick={give(false)}
@@ -154,6 +246,7 @@ function Thumbs({ node, onFeedback }: Pick<Props, "node" | "onFeedback">) {
           onSave={(changed) => {
             onFeedback(changed);
             setOpen(false);
+            chosen.current?.focus();
           }}
         />
       ) : null}
@@ -213,7 +306,8 @@ function Code({ children }: { readonly children?: React.ReactNode }) {
       >
         {copied ? "Copied" : "Copy"}
       </button>
-      <pre>{children}</pre>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: long lines are scrolled with the keyboard */}
+      <pre tabIndex={0}>{children}</pre>
     </div>
   );
 }
@@ -243,10 +337,11 @@ function Tokens({ tokens }: { readonly tokens: readonly TokenView[] }) {
             // biome-ignore lint/suspicious/noArrayIndexKey: tokens of a finished answer never move
             key={index}
             className={`token level-${levelOf(one.probability)}`}
+            aria-label={one.text.trim() === "" ? JSON.stringify(one.text) : undefined}
             aria-pressed={index === chosen}
             onClick={() => setChosen(index === chosen ? undefined : index)}
           >
-            {one.text}
+            {one.text.replaceAll("\n", "↵")}
           </button>
         ))}
       </p>
@@ -256,8 +351,9 @@ function Tokens({ tokens }: { readonly tokens: readonly TokenView[] }) {
             {JSON.stringify(token.text)}: {(100 * token.probability).toFixed(1)} %
           </caption>
           <tbody>
-            {token.alternatives.map(({ text, probability }) => (
-              <tr key={text}>
+            {token.alternatives.map(({ text, probability }, index) => (
+              // biome-ignore lint/suspicious/noArrayIndexKey: parts of characters look the same
+              <tr key={index}>
                 <td>{JSON.stringify(text)}</td>
                 <td>{(100 * probability).toFixed(1)} %</td>
                 <td>

@@ -1,5 +1,5 @@
 /** What answers are made with: the model, the system prompt, sampling; and how the page looks. */
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import type { Settings } from "./backend.ts";
 import { ModelPanel } from "./model-panel.tsx";
 import { readTheme, setTheme, type Theme } from "./theme.ts";
@@ -14,12 +14,15 @@ interface Props {
 }
 
 export function SettingsPanel({ state, system, onSystem, settings, onSettings }: Props) {
+  const panel = useRef<HTMLElement>(null);
+  // It is far from the button that opens it.
+  useEffect(() => panel.current?.focus(), []);
   return (
-    <aside aria-label="Settings">
+    <aside ref={panel} tabIndex={-1} aria-label="Settings">
       <ModelPanel state={state} />
       <label>
         System prompt
-        <textarea rows={4} value={system} onChange={(event) => onSystem(event.target.value)} />
+        <textarea rows={4} dir="auto" value={system} onChange={(event) => onSystem(event.target.value)} />
       </label>
       {sliders.map(({ name, ...slider }) => (
         <Slider

@@ -1,9 +1,19 @@
 /** All chats, to search, open, delete, take away and bring in; and what was rated, to train with. */
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { preferenceLines } from "../../../src/feedback/rating.ts";
 import type { ChatBook } from "./book.ts";
 import type { Store } from "./store.ts";
 import { type Chat, chatsFrom } from "./tree.ts";
+
+/** What is searched of a chat: a version of it never changes. */
+const texts = new WeakMap<Chat, string>();
+
+function textOf(chat: Chat): string {
+  const known =
+    texts.get(chat) ?? [chat.title, ...chat.nodes.map(({ content }) => content)].join(" ").toLowerCase();
+  texts.set(chat, known);
+  return known;
+}
 
 interface Props {
   readonly book: ChatBook;
@@ -18,13 +28,12 @@ interface Props {
 
 export function Sidebar({ book, chats, shown, open, store, onClose, onRemove, onError }: Props) {
   const [search, setSearch] = useState("");
-  const found = chats.filter(({ title, nodes }) => {
-    const text = `${title} ${nodes.map(({ content }) => content).join(" ")}`;
-    return text.toLowerCase().includes(search.toLowerCase());
-  });
+  const found = search === "" ? chats : chats.filter((chat) => textOf(chat).includes(search.toLowerCase()));
+  const start = useRef<HTMLButtonElement>(null);
   return (
     <nav className={open ? "open" : ""} aria-label="Chats">
       <button
+        ref={start}
         type="button"
         className="primary"
         onClick={() => {
@@ -54,7 +63,17 @@ export function Sidebar({ book, chats, shown, open, store, onClose, onRemove, on
             >
               {title}
             </button>
-            <button type="button" aria-label={`Delete ${title}`} onClick={() => onRemove(id)}>
+            <button
+              type="button"
+              aria-label={`Delete ${title}`}
+              onClick={({ currentTarget }) => {
+                // The next chat takes the focus, or the one before, or what begins another.
+                const item = currentTarget.closest("li");
+                const next = item?.nextElementSibling ?? item?.previousElementSibling;
+                (next?.querySelector("button") ?? start.current)?.focus();
+                onRemove(id);
+              }}
+            >
               ×
             </button>
           </li>

@@ -21,7 +21,14 @@ export interface Store {
 /** The server's store where there is one. */
 export async function openStore(): Promise<Store> {
   const response = await ask("./page/chats", { method: "HEAD" }).catch(() => undefined);
-  return response?.ok ? serverStore : browserStore;
+  if (response?.ok) return serverStore;
+  return open().then(
+    (database) => {
+      database.close();
+      return browserStore;
+    },
+    () => noStore(),
+  );
 }
 
 const serverStore: Store = {
@@ -48,6 +55,21 @@ const browserStore: Store = {
   saveRating: async (rating) => void (await run("ratings", "readwrite", (store) => store.put(rating))),
   removeRating: (id) => run("ratings", "readwrite", (store) => store.delete(id)),
 };
+
+/** For a browser that lets the page keep nothing. */
+function noStore(): Store {
+  const ratings = new Map<string, Rating>();
+  return {
+    place:
+      "only until this page is closed: the browser lets it keep nothing. “Export chats” writes them to a file",
+    chats: async () => [],
+    saveChat: async () => {},
+    removeChat: async () => {},
+    ratings: async () => [...ratings.values()],
+    saveRating: async (rating) => void ratings.set(rating.id, rating),
+    removeRating: async (id) => void ratings.delete(id),
+  };
+}
 
 function open(): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {

@@ -18,7 +18,8 @@ export interface BackendState {
 /** How often a server that is loading its model is asked again. */
 const RETRY_MS = 2000;
 
-export function useBackend(): BackendState {
+/** @param beforeChange called before a model gives way to another */
+export function useBackend(beforeChange: () => void): BackendState {
   const [backend, setBackend] = useState<Backend>();
   const [server, setServer] = useState<Backend>();
   const [wantsKey, setWantsKey] = useState(false);
@@ -54,36 +55,43 @@ export function useBackend(): BackendState {
     };
   }, []);
 
-  const useBrowser = useCallback(async (source: string | File) => {
-    const controller = new AbortController();
-    loading.current = controller;
-    setProgress(0);
-    setNotice("");
-    try {
-      const loaded = await loadInBrowser(source, {
-        signal: controller.signal,
-        onProgress: setProgress,
-        onNotice: setNotice,
-      });
-      setBackend((current) => {
-        current?.dispose();
-        return loaded;
-      });
-    } catch (error) {
-      setNotice(error instanceof Error ? error.message : String(error));
-    } finally {
-      setProgress(undefined);
-    }
-  }, []);
+  const useBrowser = useCallback(
+    async (source: string | File) => {
+      const controller = new AbortController();
+      loading.current = controller;
+      setProgress(0);
+      setNotice("");
+      try {
+        const loaded = await loadInBrowser(source, {
+          signal: controller.signal,
+          onProgress: setProgress,
+          onNotice: setNotice,
+        });
+        beforeChange();
+        setBackend((current) => {
+          current?.dispose();
+          return loaded;
+        });
+      } catch (error) {
+        setNotice(error instanceof Error ? error.message : String(error));
+      } finally {
+        setProgress(undefined);
+      }
+    },
+    [beforeChange],
+  );
 
   return {
     ...{ backend, server, wantsKey, progress, notice, useBrowser },
-    useServer: () =>
+    useServer: () => {
+      if (backend === server) return;
+      beforeChange();
       setBackend((current) => {
         // A model in this browser gives its memory back.
         if (current !== server) current?.dispose();
         return server;
-      }),
+      });
+    },
     stopLoading: () => loading.current?.abort(),
   };
 }

@@ -83,6 +83,8 @@ export async function serve(flags: ServeFlags): Promise<void> {
     using model = await loading;
     isLoaded = true;
     explain(listener, name ?? model.name, apiKeys.length > 0, page !== undefined);
+    if (!page && flags.page !== false)
+      notice(errorColors.yellow("  The chat page is not built yet: npm run build && npm run build:page"));
     if (!isLoopback(flags.host) && apiKeys.length === 0)
       notice(errorColors.yellow("Everyone on this network can use the server: set --api-key."));
     await ended;

@@ -14,6 +14,7 @@ import { CriaError } from "../../shared/errors.ts";
 import { choice, type Expression, type Grammar, literal, never, oneOf, reference } from "../expression.ts";
 import { Effort } from "./effort.ts";
 import { areExclusive } from "./exclusive.ts";
+import { isStringFormat } from "./formats.ts";
 import { Merger, valuesOf } from "./merge.ts";
 import { numberInRange } from "./numbers.ts";
 import { arrayExpression, objectExpression } from "./objects.ts";
@@ -333,6 +334,9 @@ function checkShape(root: unknown): void {
     size += typeof value === "string" ? value.length + 1 : 1;
     if (size > sizeLimit)
       throw new CriaError("unsupported", `JSON schema: it has more than ${sizeLimit} characters and values`);
+    // JSON text such as 1e400 is read as Infinity, which JSON cannot write: it would come out as null.
+    if (typeof value === "number" && !Number.isFinite(value))
+      throw new CriaError("unsupported", `JSON schema: the number ${value} is beyond what can be written`);
     if (typeof value !== "object" || value === null) continue;
     if (depth > 3 * depthLimit) throw tooDeep();
     const { $id, $ref } = value as { $id?: unknown; $ref?: unknown };
@@ -358,18 +362,22 @@ function concerns(keyword: string, value: Json): boolean {
   return keywordType(keyword) === (type === "integer" ? "number" : type);
 }
 
-const integerFormats: Readonly<Record<string, readonly [number, number]>> = {
-  int32: [-(2 ** 31), 2 ** 31 - 1],
-  int64: [-(2 ** 63), 2 ** 63],
+const integerFormats: Readonly<Record<string, readonly [bigint, bigint]>> = {
+  int32: [-(2n ** 31n), 2n ** 31n - 1n],
+  int64: [-(2n ** 63n), 2n ** 63n - 1n],
 };
+/** They leave every number valid. */
+const numberFormats: readonly Json[] = ["float", "double"];
 
 function isIntegerFormat(format: Json | undefined): format is string {
   return typeof format === "string" && Object.hasOwn(integerFormats, format);
 }
 
+const boundKeywords = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"] as const;
+
 function numberExpression(schema: SchemaObject, pointer: string, integer: boolean): Expression {
-  const range: Record<string, number> = {};
-  for (const keyword of ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"]) {
+  const range: Partial<Record<(typeof boundKeywords)[number], number>> = {};
+  for (const keyword of boundKeywords) {
     const value = schema[keyword];
     if (value === undefined) continue;
     if (typeof value !== "number" || !Number.isFinite(value) || (keyword === "multipleOf" && value <= 0))
@@ -378,13 +386,18 @@ function numberExpression(schema: SchemaObject, pointer: string, integer: boolea
   }
   const { format } = schema;
   const limits = isIntegerFormat(format) ? integerFormats[format] : undefined;
-  if (limits) {
-    range.minimum = Math.max(range.minimum ?? limits[0], limits[0]);
-    range.maximum = Math.min(range.maximum ?? limits[1], limits[1]);
-  }
-  if (Object.keys(range).length === 0) return integer ? anyInteger : anyNumber;
+  if (format !== undefined && !limits && !numberFormats.includes(format) && !isStringFormat(format))
+    throw unsupported(
+      pointer,
+      "format",
+      `${JSON.stringify(format)} of numbers is not supported; these are: ${[...Object.keys(integerFormats), ...numberFormats].join(", ")}`,
+    );
+  if (!limits && Object.keys(range).length === 0) return integer ? anyInteger : anyNumber;
   // Without a point and a fraction, whatever the type says.
-  return located(pointer, () => numberInRange({ integer: integer || limits !== undefined, ...range }));
+  const whole = limits && { lowest: limits[0], highest: limits[1] };
+  return located(pointer, () =>
+    numberInRange({ integer: integer || limits !== undefined, ...range, ...whole }),
+  );
 }
 
 function decodePointer(part: string, pointer: string): string {

@@ -14,7 +14,8 @@ const date =
 const clock = "(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d{1,9})?";
 const offset = "(?:Z|[+-](?:[01]\\d|2[0-3]):[0-5]\\d)";
 const label = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
-const host = `${label}(?:\\.${label}){0,3}`;
+// 253 characters at most: three whole labels and one of 61.
+const host = `${label}(?:\\.${label}){0,2}(?:\\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,59}[A-Za-z0-9])?)?`;
 const byte = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]\\d|\\d)";
 const group = "[0-9a-fA-F]{1,4}";
 const uriCharacter = "(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})";
@@ -51,9 +52,12 @@ const patternFormats = new Set(
  * Patterns that zod adds to a format and that need look-ahead. Our expression of the format lies within them, so they
  * add nothing to it.
  */
-const impliedStarts: Readonly<Record<string, string>> = {
-  duration: "^P(?:(\\d+W)|(?!.*W)(?=\\d|T\\d)",
-  hostname: "^(?=.{1,253}\\.?$)[a-zA-Z0-9]",
+const impliedPatterns: Readonly<Record<string, string>> = {
+  duration:
+    "^P(?:(\\d+W)|(?!.*W)(?=\\d|T\\d)(\\d+Y)?(\\d+M)?(\\d+D)?(T(?=\\d)(\\d+H)?(\\d+M)?(\\d+([.,]\\d+)?S)?)?)$",
+  hostname:
+    "^(?=.{1,253}\\.?$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?" +
+    "(?:\\.[a-zA-Z0-9](?:[-0-9a-zA-Z]{0,61}[0-9a-zA-Z])?)*\\.?$",
 };
 
 const parsed = new Map<string, Regex>();
@@ -72,6 +76,11 @@ export function formatRegex(name: string): Regex | undefined {
 
 export const knownFormats: readonly string[] = Object.keys(formats);
 
+/** A format that says nothing about numbers. */
+export function isStringFormat(format: unknown): boolean {
+  return typeof format === "string" && (Object.hasOwn(formats, format) || patternFormats.has(format));
+}
+
 /** The format stands beside a pattern that says all of it. */
 export function isSaidByPattern(format: string): boolean {
   return patternFormats.has(format);
@@ -79,5 +88,5 @@ export function isSaidByPattern(format: string): boolean {
 
 /** The pattern is one that every text of the format fits. */
 export function isImplied(format: string, pattern: string): boolean {
-  return Object.hasOwn(impliedStarts, format) && pattern.startsWith(impliedStarts[format]);
+  return Object.hasOwn(impliedPatterns, format) && pattern === impliedPatterns[format];
 }

@@ -25,6 +25,9 @@ export interface NumberRange {
   readonly exclusiveMinimum?: number;
   readonly exclusiveMaximum?: number;
   readonly multipleOf?: number;
+  /** Bounds that a double may not be able to say. */
+  readonly lowest?: bigint;
+  readonly highest?: bigint;
 }
 
 /** Numbers are written with up to this many digits, of which up to six are decimals if no bound has more. */
@@ -63,6 +66,8 @@ function scaled(range: NumberRange, scale: number, multiple: Decimal | undefined
   if (range.maximum !== undefined) highs.push(floor(decimalOf(range.maximum), scale));
   if (range.exclusiveMaximum !== undefined)
     highs.push(ceiling(decimalOf(range.exclusiveMaximum), scale) - 1n);
+  if (range.lowest !== undefined) lows.push(range.lowest);
+  if (range.highest !== undefined) highs.push(range.highest);
   let low = largest(lows, -limit);
   let high = smallest(highs, limit);
   if (low < -explicit) low = -explicit;
@@ -157,8 +162,9 @@ interface Decimal {
   readonly scale: number;
 }
 
-/** The number that the shortest text of a double names. */
+/** A whole number as it is, and else the number that the shortest text of a double names. */
 function decimalOf(value: number): Decimal {
+  if (Number.isInteger(value)) return { digits: BigInt(value), scale: 0 };
   const [, sign, whole, fraction = "", exponent = "0"] = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(
     String(value),
   ) as unknown as string[];

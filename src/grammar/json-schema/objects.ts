@@ -31,7 +31,7 @@ import {
   type SchemaObject,
   unsupported,
 } from "./schema.ts";
-import { located, stringExcept } from "./strings.ts";
+import { located, nameMatcher, stringExcept } from "./strings.ts";
 import { anyArray, anyObject, quoted, spelled, type Writing } from "./writing.ts";
 
 /** Makes the expression of a schema inside another. */
@@ -75,7 +75,8 @@ export function objectExpression(
     );
   const most = !free && max >= properties.length ? Number.POSITIVE_INFINITY : max;
   const counted = most === Number.POSITIVE_INFINITY ? least : most;
-  if (properties.length * counted > 200_000)
+  // Free properties are counted too: each count is a state of its own.
+  if (Math.max(1, properties.length) * counted > 200_000)
     throw unsupported(
       pointer,
       most === Number.POSITIVE_INFINITY ? "minProperties" : "maxProperties",
@@ -205,7 +206,7 @@ function patternExtra(
   const [[pattern, value]] = entries;
   const at = pointerTo(pointerTo(pointer, "patternProperties"), pattern);
   const regex = located(at, () => parseRegex(pattern));
-  const matcher = new RegExp(pattern, "u");
+  const matcher = nameMatcher(pattern, at);
   const both = names.find((name) => matcher.test(name));
   if (both !== undefined)
     throw unsupported(

@@ -1,8 +1,8 @@
 /** `propertyNames`: which names an object may use. */
 import type { Expression } from "../expression.ts";
 import { valuesOf } from "./merge.ts";
-import { checkSchema, constraintsOf, pointerTo, type SchemaObject, unsupported } from "./schema.ts";
-import { stringExpression } from "./strings.ts";
+import { checkSchema, constraintsOf, pointerTo, type SchemaObject, typesOf, unsupported } from "./schema.ts";
+import { nameMatcher, stringExpression } from "./strings.ts";
 
 export interface PropertyNames {
   readonly admits: (name: string) => boolean;
@@ -25,14 +25,16 @@ export function propertyNamesOf(schema: SchemaObject, pointer: string): Property
   if (values) {
     for (const keyword of others)
       if (keyword !== "type") throw unsupported(at, keyword, "beside enum is not supported");
-    const listed = values.filter((value) => typeof value === "string");
+    const isString = names.type === undefined || typesOf(names, at).has("string");
+    const listed = isString ? values.filter((value) => typeof value === "string") : [];
     return { admits: (name) => listed.includes(name), listed };
   }
   for (const keyword of others) if (!stringKeywords.has(keyword)) throw unsupported(at, keyword);
-  if (names.type !== undefined && names.type !== "string") return { admits: () => false, listed: [] };
+  if (names.type !== undefined && !typesOf(names, at).has("string"))
+    return { admits: () => false, listed: [] };
   const key = stringExpression(names, at);
   const { minLength = 0, maxLength = Number.POSITIVE_INFINITY, pattern } = names;
-  const matcher = typeof pattern === "string" ? new RegExp(pattern, "u") : undefined;
+  const matcher = typeof pattern === "string" ? nameMatcher(pattern, pointerTo(at, "pattern")) : undefined;
   const isFree = minLength === 0 && maxLength === Number.POSITIVE_INFINITY && !matcher;
   return {
     admits: (name) => {

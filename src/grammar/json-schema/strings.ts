@@ -59,6 +59,16 @@ export function located<Result>(pointer: string, run: () => Result): Result {
   }
 }
 
+/** A pattern for the names that a schema lists. Our reader takes a few escapes that RegExp does not, such as \\-. */
+export function nameMatcher(pattern: string, pointer: string): RegExp {
+  try {
+    return new RegExp(pattern, "u");
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new CriaError("bad-input", `JSON schema ${pointer}: ${error.message}`, { cause: error });
+  }
+}
+
 /** Each makes a state whose set of other characters is worked out. */
 const exceptLimit = 20_000;
 

@@ -188,6 +188,8 @@ class Parser {
     if (inClass && next === "b") return characterSet(8, 8);
     if (next === "b" || next === "B") throw this.#refused(`the word boundary \\${next}`);
     if (next === "k" || /^[1-9]$/.test(next)) throw this.#refused(`the back-reference \\${next}`);
+    // Octal without the flag u, and a mistake with it.
+    if (next === "0" && /^[0-9]$/.test(this.#peek() ?? "")) throw this.#mistake("a digit after \\0");
     if (Object.hasOwn(controlEscapes, next)) return single(controlEscapes[next]);
     if (next === "c") {
       const letter = this.#characters[this.#at++] ?? "";

@@ -139,6 +139,8 @@ describe("what is refused", () => {
     ["a**", "bad-input", "quantifier after"],
     ["\\p{Nope}", "bad-input", "no Unicode property Nope"],
     ["\\", "bad-input", "at the end"],
+    ["\\01", "bad-input", "a digit after \\0"],
+    ["[\\00-9]", "bad-input", "a digit after \\0"],
     ["\\q", "bad-input", "escape \\q"],
     ["\\u{110000}", "bad-input", "number of a character"],
     ["[]", "bad-input", "no finite text"],
