@@ -6,31 +6,26 @@
 import { constants } from "node:os";
 import { setImmediate } from "node:timers/promises";
 
-/** What `kill`, a closed terminal and a machine that shuts down send. */
-const ENDINGS = ["SIGTERM", "SIGHUP"] as const;
+/** Ctrl-C, and what `kill`, a closed terminal and a machine that shuts down send. */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/** Runs work with a signal that the first Ctrl-C fires; the second ends the program. */
+/** Runs work with a signal that the first Ctrl-C, or another such signal, fires; the second ends the program. */
 export async function interruptible<Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
   const controller = new AbortController();
-  const interrupt = (): void => {
-    if (controller.signal.aborted) process.exit(130);
-    controller.abort();
-  };
   let ended: NodeJS.Signals | undefined;
   const end = (signal: NodeJS.Signals): void => {
     // What cannot be stopped is left as it is the second time.
     if (controller.signal.aborted) process.exit(128 + constants.signals[signal]);
-    ended = signal;
+    if (signal !== "SIGINT") ended = signal;
     controller.abort();
   };
-  process.on("SIGINT", interrupt);
-  for (const signal of ENDINGS) process.on(signal, end);
+  for (const signal of SIGNALS) process.on(signal, end);
   try {
     return await work(controller.signal);
   } finally {
-    process.off("SIGINT", interrupt);
-    for (const signal of ENDINGS) process.off(signal, end);
-    // Tidied up: now end as if nobody had listened, so that the caller sees which signal it was.
+    for (const signal of SIGNALS) process.off(signal, end);
+    // Tidied up: now end as if nobody had listened, so that the caller sees which signal it was. Commands say themselves
+    // what Ctrl-C stopped.
     if (ended) process.kill(process.pid, ended);
   }
 }

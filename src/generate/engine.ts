@@ -24,7 +24,14 @@ import { banksOf, type Device, type Plan } from "../tensor/device.ts";
 import { Step, type StepRow } from "../tensor/step.ts";
 import { rowView, type Tensor } from "../tensor/tensor.ts";
 import { outputCapacity, pagesPerSequence } from "./memory.ts";
-import { type Job, rowsOfStep, type Share } from "./scheduler.ts";
+import {
+  type OutputJob,
+  type Outputs,
+  outputsOf,
+  rowsOfStep,
+  type Share,
+  withinOutputs,
+} from "./scheduler.ts";
 
 export interface EngineOptions {
   /** Positions a sequence can have. */
@@ -37,9 +44,6 @@ export interface EngineOptions {
 
 /** Rows of a step while sequences decode: they wait for each other's prompts no longer than this takes. */
 const MIXED_ROWS = 32;
-
-/** Which tokens of an append want logits. */
-export type Outputs = "none" | "last" | "all";
 
 export interface AppendOptions {
   readonly signal?: AbortSignal;
@@ -100,11 +104,10 @@ export interface EngineStatistics {
 }
 
 /** An append under way. */
-interface Append extends Job {
+interface Append extends OutputJob {
   readonly slot: number;
   /** The sequence's tokens, which grow as steps are done. */
   readonly known: number[];
-  readonly outputs: Outputs;
   readonly options: AppendOptions;
   readonly finish: () => void;
   readonly fail: (error: unknown) => void;
@@ -487,21 +490,4 @@ function capacityFor(rows: number, most: number): number {
   let capacity = 1;
   while (capacity < rows) capacity *= 2;
   return Math.min(capacity, most);
-}
-
-/** Tokens of a share that want logits. */
-function outputsOf({ job, count }: Share<Append>): number {
-  if (job.outputs === "all") return count;
-  return job.outputs === "last" && job.done + count === job.ids.length ? 1 : 0;
-}
-
-/** The shares whose logits have room in one step; the others wait for the next. */
-function withinOutputs(shares: readonly Share<Append>[], capacity: number): Share<Append>[] {
-  let room = capacity;
-  return shares.filter((share) => {
-    const wanted = outputsOf(share);
-    if (wanted > room) return false;
-    room -= wanted;
-    return true;
-  });
 }

@@ -17,6 +17,13 @@ export interface Job {
   readonly rowLimit: number;
 }
 
+/** Which tokens want logits. */
+export type Outputs = "none" | "last" | "all";
+
+export interface OutputJob extends Job {
+  readonly outputs: Outputs;
+}
+
 export interface Share<Owner extends Job> {
   readonly job: Owner;
   readonly count: number;
@@ -59,4 +66,24 @@ export function rowsOfStep<Owner extends Job>(
     room -= count;
   }
   return shares;
+}
+
+/** Tokens of a share that want logits. */
+export function outputsOf({ job, count }: Share<OutputJob>): number {
+  if (job.outputs === "all") return count;
+  return job.outputs === "last" && job.done + count === job.ids.length ? 1 : 0;
+}
+
+/** The shares whose logits have room in one step; the others wait for the next. */
+export function withinOutputs<Owner extends OutputJob>(
+  shares: readonly Share<Owner>[],
+  capacity: number,
+): Share<Owner>[] {
+  let room = capacity;
+  return shares.filter((share) => {
+    const wanted = outputsOf(share);
+    if (wanted > room) return false;
+    room -= wanted;
+    return true;
+  });
 }

@@ -3,6 +3,7 @@
  *
  * Flow: adapter.ts (contents) → loadAdapter → llama.ts (products beside the weights).
  */
+import { checksumOf } from "../shared/checksum.ts";
 import { banksOf, type Device } from "../tensor/device.ts";
 import { denseTensor, type Memory, type Tensor } from "../tensor/tensor.ts";
 import type { AdapterContents } from "./adapter.ts";
@@ -85,18 +86,10 @@ export async function loadAdapter(
   }
 }
 
-/** FNV-1a, twice from different beginnings, over the matrices' names and words: a mark, no secret. */
 function fingerprintOf({ matrices }: AdapterContents): string {
-  let [first, second] = [0x811c9dc5, 0x9dc5811c];
-  const mix = (words: ArrayLike<number>): void => {
-    for (let i = 0; i < words.length; i++) {
-      first = Math.imul(first ^ words[i], 0x01000193);
-      second = Math.imul(second ^ words[i], 0x85ebca6b);
-    }
-  };
-  for (const [name, { a, b }] of matrices) {
-    mix(new TextEncoder().encode(name));
-    for (const { buffer, byteOffset, length } of [a, b]) mix(new Int32Array(buffer, byteOffset, length));
-  }
-  return [first, second].map((half) => (half >>> 0).toString(16)).join("");
+  let sum = 0;
+  for (const [name, { a, b }] of matrices)
+    for (const words of [Int32Array.from(new TextEncoder().encode(name)), a, b])
+      sum = checksumOf(new Uint8Array(words.buffer, words.byteOffset, words.byteLength), sum);
+  return sum.toString(16);
 }

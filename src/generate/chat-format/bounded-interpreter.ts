@@ -224,7 +224,7 @@ export class BoundedInterpreter extends Interpreter {
     if (input === undefined || typeof value.value !== "string") return value;
     if (name === "string") return this.#text(textInPython(input), environment);
     if (name !== "trim" || typeof input.value !== "string") return value;
-    return this.#text(stripInPython(input.value, "strip", undefined), environment);
+    return this.#text(stripInPython(input.value), environment);
   }
 
   #text(text: string, environment: Environment): Value {

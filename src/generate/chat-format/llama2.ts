@@ -14,6 +14,7 @@ import { CriaError } from "../../shared/errors.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { ChatEncodeOptions, ChatFormat } from "./chat-format.ts";
 import { type ChatMessage, checkMessages } from "./messages.ts";
+import { stripInPython } from "./python-values.ts";
 
 const TAGS = ["[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"];
 
@@ -59,8 +60,8 @@ export class Llama2Format implements ChatFormat {
 }
 
 function turnText(user: string, answer: string | undefined, open: boolean): string {
-  const question = `[INST] ${pythonStrip(user)} [/INST]`;
-  const stripped = pythonStrip(answer ?? "");
+  const question = `[INST] ${stripInPython(user)} [/INST]`;
+  const stripped = stripInPython(answer ?? "");
   if (open) return stripped === "" ? question : `${question} ${stripped}`;
   return `${question} ${stripped} `;
 }
@@ -84,20 +85,4 @@ function checkRoles(dialog: readonly ChatMessage[], options: ChatEncodeOptions):
   const last = dialog[dialog.length - 1].role;
   if (wanted !== undefined && last !== wanted)
     throw new CriaError("bad-input", `the last message must be from ${wanted}, but it is from ${last}`);
-}
-
-/**
- * What Python's str.strip removes: other than JavaScript's trim it takes U+001C to U+001F and U+0085, and leaves U+FEFF.
- */
-const PYTHON_SPACE =
-  "\\t-\\r\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
-const FIRST_OTHER = new RegExp(`[^${PYTHON_SPACE}]`);
-
-function pythonStrip(text: string): string {
-  const first = text.search(FIRST_OTHER);
-  if (first < 0) return "";
-  // From the end by hand: a pattern anchored at the end takes quadratic time on inner runs of spaces.
-  let end = text.length;
-  while (!FIRST_OTHER.test(text[end - 1])) end--;
-  return text.slice(first, end);
 }

@@ -78,7 +78,7 @@ function isNumeric(value: unknown): value is number | boolean {
 }
 
 /** What str.strip, lstrip or rstrip leaves: without white space, or without the characters that are named. */
-export function stripInPython(text: string, method: string, named: string | undefined): string {
+export function stripInPython(text: string, method = "strip", named?: string): string {
   const symbols = Array.from(text);
   const isGone =
     named === undefined ? (symbol: string) => SPACE.test(symbol) : (symbol: string) => named.includes(symbol);

@@ -5,7 +5,9 @@
  *
  * Flow: ChatRequest → conversation.ts (prompt) → chatPieces, once for each choice → chunks → SSE, or one object.
  */
+
 import type { Timings } from "../../generate/generate.ts";
+import { randomId } from "../../shared/random-id.ts";
 import { requestScope, within } from "../answer.ts";
 import { type ChatEnd, type ChatPiece, chatPieces } from "../chat.ts";
 import type { ServerContext } from "../context.ts";
@@ -196,5 +198,5 @@ async function collect(
 }
 
 function callId(): string {
-  return `call_${crypto.randomUUID().replaceAll("-", "").slice(0, 24)}`;
+  return `call_${randomId().slice(0, 24)}`;
 }

@@ -1,5 +1,7 @@
 /** What every answer of OpenAI's API carries: its id and date, and how many tokens it took. */
+
 import type { GenerationResult } from "../../generate/generate.ts";
+import { randomId } from "../../shared/random-id.ts";
 import type { ServerContext } from "../context.ts";
 
 export interface Usage {
@@ -44,7 +46,7 @@ export function identify(
   prefix: string,
 ): { readonly id: string; readonly created: number; readonly system_fingerprint: string } {
   return {
-    id: prefix + crypto.randomUUID().replaceAll("-", ""),
+    id: prefix + randomId(),
     created: Math.floor(Date.now() / 1000),
     system_fingerprint: context.fingerprint,
   };

@@ -4,8 +4,9 @@
  * Flow: records.ts → example.ts → encode.ts → buildTokenCache → file (layout in cache-file.ts).
  */
 import type { ByteSink, FileSystem } from "../../files/byte-source.ts";
+import { checksumOf } from "../../shared/checksum.ts";
 import { CriaError, throwIfAborted } from "../../shared/errors.ts";
-import { type CacheFooter, cacheMagic, checksumOf, documentWords } from "./cache-file.ts";
+import { type CacheFooter, cacheMagic, documentWords } from "./cache-file.ts";
 import { type EncodedText, type Encoder, encodeExample } from "./encode.ts";
 import { type Example, exampleOf } from "./example.ts";
 import { type DataRecord, readRecords, type TextFormat } from "./records.ts";

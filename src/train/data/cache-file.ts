@@ -12,6 +12,7 @@
  * Flow: build-token-cache.ts → file → readCache → dataset.ts.
  */
 import type { ByteSource } from "../../files/byte-source.ts";
+import { checksumOf } from "../../shared/checksum.ts";
 
 export const cacheMagic = "CRIATOK3";
 /** Numbers of the table of documents. */
@@ -64,14 +65,6 @@ export interface CacheFooter {
   readonly skipped: Skipped;
   /** Of all that comes before. */
   readonly checksum: number;
-}
-
-/** Goes on with a checksum over bytes whose number is a multiple of 4. */
-export function checksumOf(bytes: Uint8Array, start = 0x811c9dc5): number {
-  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
-  let sum = start;
-  for (let i = 0; i < words.length; i++) sum = Math.imul((sum << 5) ^ (sum >>> 27) ^ words[i], 0x01000193);
-  return sum >>> 0;
 }
 
 /** The cache in a file; undefined when it is of other data or damaged. */
