@@ -7,6 +7,7 @@
 
 import { type GgufEntry, writeGguf } from "../src/files/gguf/write.ts";
 import type { ModelConfig } from "../src/model/config.ts";
+import { type RecommendedSampling, recommendedEntries } from "../src/model/recommended-sampling.ts";
 import { nodeFiles } from "../src/platform/node/file-system.ts";
 import { kindCodes } from "../src/tokenizer/vocabulary.ts";
 import { matricesFile, randomMatrices, seededNumbers, smallConfig } from "./random-model.ts";
@@ -21,6 +22,8 @@ export interface TinyModelOptions {
   readonly architecture?: string;
   /** Rows of the embedding and of the head that stand for no piece. Default 0. */
   readonly padding?: number;
+  /** What the file recommends. Default: nothing. */
+  readonly sampling?: RecommendedSampling;
 }
 
 /** `[user] text\n[assistant] text\n …` */
@@ -34,7 +37,7 @@ const FIRST_WORD = 259;
 /** Writes the model to `path`. */
 export async function writeTinyModel(path: string, options: TinyModelOptions = {}): Promise<void> {
   const { seed = 1, contextLength = 256, chatTemplate = PLAIN_TEMPLATE, architecture = "llama" } = options;
-  const { width = smallConfig.width, padding = 0 } = options;
+  const { width = smallConfig.width, padding = 0, sampling = {} } = options;
   const headLength = width / smallConfig.headCount;
   const words = tinyWords();
   const pieces = ["<unk>", "<s>", "</s>", ...bytePieces(), ...words];
@@ -75,6 +78,7 @@ export async function writeTinyModel(path: string, options: TinyModelOptions = {
     ...(chatTemplate === ""
       ? []
       : [{ key: "tokenizer.chat_template", type: "string", value: chatTemplate } as const]),
+    ...recommendedEntries(sampling),
   ];
   const sink = await nodeFiles.create(path);
   await writeGguf(sink, { entries, tensors: [...matricesFile(matrices).tensors.values()] });

@@ -125,7 +125,7 @@ export function addAnswerOptions(command: Command): Command {
       collect,
     )
     .option("--ignore-eos", "never choose an end-of-text token")
-    .optionsGroup("Sampling:")
+    .optionsGroup("Sampling (where the model's file recommends a value, that is the default):")
     .option(
       "--temp <number>",
       "0 takes the likeliest token; higher is more surprising (default: 0.8)",

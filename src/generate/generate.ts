@@ -6,6 +6,7 @@
  *
  * Flow: prompt ids → Sequence (logits) → Sampler (id) → StreamDecoder → StopMatcher → the caller.
  */
+import type { RecommendedSampling } from "../model/recommended-sampling.ts";
 import { CriaError, throwIfAborted } from "../shared/errors.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Constraint } from "./constraint.ts";
@@ -105,6 +106,7 @@ export async function* generate(
   tokenizer: Tokenizer,
   prompt: PromptText,
   options: GenerateOptions = {},
+  recommended: RecommendedSampling = {},
 ): AsyncGenerator<GeneratedToken, GenerationResult> {
   const { signal, maxTokens = contextLength } = options;
   if (!(Number.isInteger(maxTokens) && maxTokens >= 0))
@@ -113,7 +115,7 @@ export async function* generate(
     throw new CriaError("bad-input", `stop: expected a list of texts, got ${JSON.stringify(options.stop)}`);
   const endIds = prompt.endIds ? new Set([...tokenizer.endIds, ...prompt.endIds]) : tokenizer.endIds;
   const constraint = options.constraint?.start({ continues: prompt.continues, endIds });
-  const sampling = resolveSampling(options);
+  const sampling = resolveSampling(options, recommended);
   const banned = options.neverEnd && !constraint ? endIds : [];
   const logitBias = new Map([...sampling.logitBias, ...Array.from(banned, (id) => [id, -Infinity] as const)]);
   const sampler = new Sampler({ ...sampling, logitBias }, tokenizer.vocabularySize, constraint);

@@ -57,7 +57,7 @@ export async function loadModel(
   platform: LoadPlatform,
   options: LoadModelOptions = {},
 ): Promise<Model> {
-  const { file, config, weights, vocabulary, chatTemplate } = await openCheckpoint(
+  const { file, config, weights, vocabulary, chatTemplate, sampling } = await openCheckpoint(
     path,
     platform.files,
     options.tokenizer,
@@ -90,6 +90,7 @@ export async function loadModel(
         name,
         engine: new Engine(device, config, loaded, room),
         tokenizer,
+        sampling,
         chatFormat: () => chatFormat(options.chatTemplate ?? chatTemplate, tokenizer),
         hash: () => platform.hashFiles(file.paths),
         files: platform.files,

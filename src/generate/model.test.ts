@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { matricesFile, randomMatrices, smallConfig } from "../../tests/random-model.ts";
 import { createReferenceDevice } from "../devices/reference/device.ts";
 import { loadWeights } from "../model/load.ts";
+import type { RecommendedSampling } from "../model/recommended-sampling.ts";
 import { modelWeights } from "../model/weights.ts";
 import { nodeFiles } from "../platform/node/file-system.ts";
 import { createTokenizer } from "../tokenizer/create-tokenizer.ts";
@@ -30,7 +31,12 @@ const vocabulary: Vocabulary = {
 const template =
   "{% for m in messages %}{{ m.role[0] }} {{ m.content }} {% endfor %}{% if add_generation_prompt %}a {% endif %}";
 
-async function openModel(contextLength = 128, seed = 21, hash = async () => ""): Promise<Model> {
+async function openModel(
+  contextLength = 128,
+  seed = 21,
+  hash = async () => "",
+  sampling: RecommendedSampling = {},
+): Promise<Model> {
   const device = createReferenceDevice();
   const weights = modelWeights(matricesFile(randomMatrices(smallConfig, seed, false)), smallConfig);
   const loaded = await loadWeights(device, smallConfig, weights);
@@ -39,6 +45,7 @@ async function openModel(contextLength = 128, seed = 21, hash = async () => ""):
     name: "random",
     engine: new Engine(device, smallConfig, loaded, { contextLength }),
     tokenizer,
+    sampling,
     chatFormat: () => chatFormat(template, tokenizer),
     hash,
     files: nodeFiles,
@@ -49,6 +56,16 @@ async function openModel(contextLength = 128, seed = 21, hash = async () => ""):
 const greedy = { temperature: 0, ignoreEnd: true } as const;
 
 describe("Model", () => {
+  it("samples as its maker recommends, unless the caller says otherwise", async () => {
+    const model = await openModel(128, 21, async () => "", { temperature: 0 });
+    const options = { ignoreEnd: true, maxTokens: 20, seed: 1 };
+    const greedily = await (await openModel()).generate("hello", { ...options, temperature: 0 }).result();
+    const hot = await (await openModel()).generate("hello", { ...options, temperature: 2 }).result();
+    expect((await model.generate("hello", options).result()).ids).toEqual(greedily.ids);
+    expect((await model.generate("hello", { ...options, temperature: 2 }).result()).ids).toEqual(hot.ids);
+    expect(hot.ids).not.toEqual(greedily.ids);
+  });
+
   it("gives the same text in pieces, as tokens and whole", async () => {
     const model = await openModel();
     const { text, ids, finishReason } = await model.generate("hello", { ...greedy, maxTokens: 20 }).result();

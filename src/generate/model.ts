@@ -7,6 +7,7 @@ import type { FileSystem } from "../files/byte-source.ts";
 import type { AdapterContents } from "../model/adapter.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { LoadedAdapter } from "../model/load-adapter.ts";
+import type { RecommendedSampling } from "../model/recommended-sampling.ts";
 import { CriaError, throwIfAborted } from "../shared/errors.ts";
 import { sharedLength } from "../shared/shared-length.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -55,6 +56,7 @@ export interface ModelParts {
   readonly name: string;
   readonly engine: Engine;
   readonly tokenizer: Tokenizer;
+  readonly sampling: RecommendedSampling;
   /** Makes the chat format when a chat begins; throws for a model without one. */
   readonly chatFormat: () => ChatFormat;
   readonly hash: () => Promise<string>;
@@ -70,6 +72,8 @@ export class Model {
   readonly tokenizer: Tokenizer;
   /** Positions that prompt and answer can take together. */
   readonly contextLength: number;
+  /** What the model's maker recommends: the defaults of what `generate` and `chat` are not told. Often empty. */
+  readonly sampling: RecommendedSampling;
   readonly #parts: ModelParts;
   /** Sequences that nobody uses, with what they hold: the next prompt may go on from it. */
   readonly #idle: Sequence[];
@@ -89,6 +93,7 @@ export class Model {
     this.name = parts.name;
     this.config = parts.engine.config;
     this.tokenizer = parts.tokenizer;
+    this.sampling = parts.sampling;
     this.contextLength = parts.engine.contextLength;
     this.#idle = Array.from({ length: parts.engine.sequenceCapacity }, () => parts.engine.createSequence());
   }
@@ -351,7 +356,7 @@ export class Model {
     try {
       const sequence = await this.#acquire(prompt.ids, options.signal);
       try {
-        return yield* generate(sequence, this.contextLength, this.tokenizer, prompt, options);
+        return yield* generate(sequence, this.contextLength, this.tokenizer, prompt, options, this.sampling);
       } finally {
         this.#release(sequence);
       }

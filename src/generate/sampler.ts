@@ -15,6 +15,7 @@
  * Flow: model/llama.ts (logits) → Sampler → generate.ts (token) → tokenizer (text).
  * Source: llama.cpp's default chain of samplers; Holtzman et al. 2019, arXiv 1904.09751 (top-p).
  */
+import type { RecommendedSampling } from "../model/recommended-sampling.ts";
 import { CriaError } from "../shared/errors.ts";
 import { Candidates } from "./candidates.ts";
 import type { ConstraintState } from "./constraint.ts";
@@ -22,7 +23,10 @@ import { checkedArgmax } from "./log-probabilities.ts";
 import { Penalties } from "./penalties.ts";
 import { Random, randomSeed } from "./random.ts";
 
-/** How to choose among likely tokens. Every field has a default, so `{}` is a sensible chat setting. */
+/**
+ * How to choose among likely tokens. Every field has a default, so `{}` is a sensible chat setting. What a model's maker
+ * recommends in its files (model/recommended-sampling.ts) comes before the defaults that are given here.
+ */
 export interface SamplingOptions {
   /** 0 takes the likeliest token, 1 samples the model's own distribution. Default 0.8. */
   readonly temperature?: number;
@@ -203,15 +207,22 @@ export class Sampler {
   }
 }
 
-/** @throws {CriaError} "bad-input", naming the option, for a value out of range. */
-export function resolveSampling(options: SamplingOptions = {}): ResolvedSampling {
+/**
+ * Settings for every option: what is asked for, else what the model's maker recommends, else the defaults.
+ *
+ * @throws {CriaError} "bad-input", naming the option, for a value out of range.
+ */
+export function resolveSampling(
+  options: SamplingOptions = {},
+  recommended: RecommendedSampling = {},
+): ResolvedSampling {
   const number = (
     name: keyof SamplingOptions,
     fallback: number,
     range: string,
     fits: (x: number) => boolean,
   ) => {
-    const value: unknown = options[name] ?? fallback;
+    const value: unknown = options[name] ?? recommended[name as keyof RecommendedSampling] ?? fallback;
     if (typeof value !== "number" || !Number.isFinite(value) || !fits(value))
       throw new CriaError("bad-input", `${name}: expected ${range}, got ${String(value)}`);
     return value;

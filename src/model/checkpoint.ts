@@ -18,6 +18,7 @@ import { CriaError } from "../shared/errors.ts";
 import type { Vocabulary } from "../tokenizer/vocabulary.ts";
 import { findChatTemplate, findVocabulary } from "./companions.ts";
 import { type ModelConfig, readConfig } from "./config.ts";
+import { findRecommendedSampling, type RecommendedSampling } from "./recommended-sampling.ts";
 import { type ModelWeights, modelWeights } from "./weights.ts";
 
 export interface Checkpoint {
@@ -28,6 +29,8 @@ export interface Checkpoint {
   readonly vocabulary: Vocabulary | undefined;
   /** Jinja text, where the model brings one. */
   readonly chatTemplate: string | undefined;
+  /** What the model's maker recommends; {} for nothing. */
+  readonly sampling: RecommendedSampling;
 }
 
 /**
@@ -49,6 +52,7 @@ export async function openCheckpoint(
       weights: modelWeights(file, config),
       vocabulary: await findVocabulary(file, config, files, tokenizerPath),
       chatTemplate: await findChatTemplate(file, files),
+      sampling: await findRecommendedSampling(file, files),
     };
   } catch (error) {
     await file.close();

@@ -1,5 +1,5 @@
 /**
- * What lies beside a model's weights: its tokenizer and its chat template.
+ * What lies beside a model's weights: its tokenizer, its chat template and other settings.
  *
  * Hugging Face repositories hold tokenizer.json, tokenizer_config.json and chat_template.jinja; Meta's folders hold
  * tokenizer.model; llama2.c's models come with tokenizer.bin, or tokN.bin for a vocabulary of N.
@@ -14,6 +14,7 @@ import { vocabularyFromLlama2c } from "../tokenizer/from-llama2c.ts";
 import { vocabularyFromSentencePiece } from "../tokenizer/from-sentence-piece.ts";
 import type { Vocabulary } from "../tokenizer/vocabulary.ts";
 import type { ModelConfig } from "./config.ts";
+import { Settings } from "./settings.ts";
 
 /** Tokenizer files are a few megabytes; more is not one. */
 const LARGEST_COMPANION = 256 << 20;
@@ -68,6 +69,20 @@ export async function readVocabulary(
     "unsupported",
     `${path}: expected tokenizer.json, a SentencePiece .model, a .gguf, or a model's llama2.c .bin`,
   );
+}
+
+/** The settings in a JSON file beside the model; undefined where there is no such file. */
+export async function readJsonBeside(
+  file: TensorFile,
+  name: string,
+  files: FileSystem,
+): Promise<Settings | undefined> {
+  const path = files.join(files.folderOf(file.name), name);
+  if (!(await files.exists(path))) return undefined;
+  const value = parseJson(await readText(path, files), path);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new CriaError("bad-file", `${path}: expected an object of settings`);
+  return new Settings(path, new Map(Object.entries(value)));
 }
 
 /** The Jinja text of the model's chat format; undefined when it has none. */

@@ -21,6 +21,7 @@ import { vocabularyToSentencePiece } from "../tokenizer/to-sentence-piece.ts";
 import { mergedWeights, openAdapter } from "./adapter.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { describeGguf, describeHuggingFace } from "./describe.ts";
+import { generationConfigJson } from "./recommended-sampling.ts";
 import { ropeFactors } from "./rope-frequencies.ts";
 import { dialectName } from "./tensor-names.ts";
 import { type ModelWeights, reorderRows } from "./weights.ts";
@@ -110,7 +111,7 @@ async function toGguf(
 }
 
 async function toSafetensors(
-  { file, config, weights, vocabulary, chatTemplate }: Checkpoint,
+  { file, config, weights, vocabulary, chatTemplate, sampling }: Checkpoint,
   path: string,
   files: FileSystem,
   options: ConvertOptions,
@@ -153,6 +154,8 @@ async function toSafetensors(
   if (vocabulary?.model === "llama") texts.set("tokenizer.model", vocabularyToSentencePiece(vocabulary));
   else if (vocabulary) texts.set("tokenizer.json", vocabularyToJson(vocabulary));
   if (vocabulary) texts.set("tokenizer_config.json", tokenizerConfigJson(vocabulary, chatTemplate));
+  const recommended = generationConfigJson(sampling);
+  if (recommended !== undefined) texts.set("generation_config.json", recommended);
   if (options.alone) await checkFolder(folder, new Set([files.baseName(target), ...texts.keys()]), files);
   const metadata = new Map([["format", "pt"]]);
   await writeWhole(files, target, (sink) =>

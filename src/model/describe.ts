@@ -13,6 +13,7 @@ import type { SpecialIds } from "../tokenizer/tokenizer.ts";
 import { kindCodes, type Vocabulary } from "../tokenizer/vocabulary.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { ModelConfig } from "./config.ts";
+import { recommendedEntries } from "./recommended-sampling.ts";
 
 /** llama.cpp's number for a file whose matrices are mostly of a format (LlamaFileType). */
 const FILE_TYPES: Readonly<Record<TensorFormat, number>> = {
@@ -43,7 +44,7 @@ export function describeGguf(
   kept: boolean,
   replacesTokenizer = false,
 ): GgufEntry[] {
-  const { file, config, chatTemplate } = checkpoint;
+  const { file, config, chatTemplate, sampling } = checkpoint;
   const fileType: GgufEntry = {
     key: "general.file_type",
     type: "u32",
@@ -65,6 +66,7 @@ export function describeGguf(
     textEntry("general.architecture", "llama"),
     textEntry("general.type", "model"),
     ...(config.name === "" ? [] : [textEntry("general.name", config.name)]),
+    ...recommendedEntries(sampling),
     fileType,
     ...shapeEntries(config),
     ...tokenEntries(checkpoint),

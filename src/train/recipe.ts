@@ -11,6 +11,7 @@
  */
 import { parse } from "yaml";
 import { z } from "zod";
+import type { RecommendedSampling } from "../model/recommended-sampling.ts";
 import { CriaError } from "../shared/errors.ts";
 import type { AdapterTarget } from "./forward.ts";
 import type { AdamWOptions } from "./optimizer.ts";
@@ -39,6 +40,8 @@ interface SharedRecipe {
   readonly sample?: SampleSettings | undefined;
   readonly type: "f32" | "f16" | "bf16" | "q8_0" | "q4_0";
   readonly card?: CardSettings | undefined;
+  /** What the model's file recommends; absent is what the base recommends. */
+  readonly sampling?: RecommendedSampling | undefined;
   readonly chatTemplate?: string | undefined;
 }
 
@@ -202,6 +205,17 @@ const shared = {
     .optional(),
   /** Weights of the written model. */
   type: z.enum(["f32", "f16", "bf16", "q8_0", "q4_0"]).default("f32"),
+  /** How to sample from the model, for its file; default: what the base says. */
+  sampling: z
+    .strictObject({
+      temperature: z.number().min(0).optional(),
+      topK: z.int().min(0).optional(),
+      topP: share.optional(),
+      minP: share.optional(),
+      repeatPenalty: positive.optional(),
+      repeatLastN: z.int().min(-1).optional(),
+    })
+    .optional(),
   /** What the card says beyond figures: data and licences, limits. */
   card: z
     .strictObject({

@@ -7,6 +7,7 @@ import type { FileSystem } from "../files/byte-source.ts";
 import type { StoredTensor, TensorFile } from "../files/stored-tensor.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { type ConvertType, writeModel } from "../model/convert.ts";
+import type { RecommendedSampling } from "../model/recommended-sampling.ts";
 import type { Vocabulary } from "../tokenizer/vocabulary.ts";
 import { ROPE_FACTORS, trainedWeights } from "./full-model.ts";
 import type { ParameterStore } from "./parameters.ts";
@@ -21,11 +22,13 @@ export interface TrainedModel {
   readonly chatTemplate?: string;
   /** The base's table of rope factors, which training leaves as it is. */
   readonly ropeFactors?: StoredTensor;
+  /** How to sample from it; default: nothing is recommended. */
+  readonly sampling?: RecommendedSampling;
 }
 
 /** Writes a .gguf file, or a folder of safetensors for any other path. */
 export async function writeTrainedModel(
-  { store, config, tied, vocabulary, chatTemplate, ropeFactors }: TrainedModel,
+  { store, config, tied, vocabulary, chatTemplate, ropeFactors, sampling = {} }: TrainedModel,
   path: string,
   files: FileSystem,
   type: ConvertType,
@@ -43,5 +46,5 @@ export async function writeTrainedModel(
     byteLength: 0,
     async close() {},
   };
-  await writeModel({ file, config, weights, vocabulary, chatTemplate }, path, files, { type });
+  await writeModel({ file, config, weights, vocabulary, chatTemplate, sampling }, path, files, { type });
 }

@@ -33,6 +33,23 @@ test("the same model as safetensors, and as GGUF again, gives the same text", as
   expect(await greedy(gguf)).toBe(text);
 });
 
+test("what the model's maker recommends is the default, and goes with it from format to format", async () => {
+  const [greedyFile, safetensors, gguf] = ["greedy.gguf", "greedy", "greedy-again.gguf"].map((name) =>
+    join(folder, name),
+  );
+  await writeTinyModel(greedyFile, { sampling: { temperature: 0, topK: 30 } });
+  await runCria(["convert", greedyFile, safetensors]);
+  await runCria(["convert", safetensors, gguf]);
+  const text = await greedy(model);
+  for (const path of [greedyFile, safetensors, gguf]) {
+    const { stdout } = await runCria(["generate", "-m", path, "-p", "hello", "-n", "30", "-s", "1"]);
+    expect(stdout).toBe(text);
+    expect((await runCria(["inspect", path])).stdout).toMatch(/sampling +temperature 0, topK 30/);
+  }
+  const hot = await runCria(["generate", "-m", gguf, "-p", "hello", "-n", "30", "--temp", "1", "-s", "1"]);
+  expect(hot.stdout).not.toBe(text);
+});
+
 test("--type changes how matrices are stored", async () => {
   const half = join(folder, "half.gguf");
   await runCria(["convert", model, half, "--type", "f16"]);

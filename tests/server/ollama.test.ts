@@ -107,3 +107,20 @@ it("stops when the client aborts", async () => {
     )
     .toBe("0");
 });
+
+it("what the model's maker recommends comes before Ollama's defaults, and is shown", async () => {
+  await using calm = await start({ tiny: { sampling: { temperature: 0, topP: 0.5, repeatPenalty: 1 } } });
+  const ask = new Ollama({ host: calm.url });
+  const expected = await calm.model.generate("ka ki", { temperature: 0, maxTokens: 10 }).result();
+  const request = { model: "Tiny", prompt: "ka ki", raw: true } as const;
+  const answer = await ask.generate({ ...request, options: { num_predict: 10, seed: 1 } });
+  expect(answer.response).toBe(expected.text);
+  const hot = await ask.generate({
+    ...request,
+    options: { num_predict: 10, seed: 1, temperature: 2, top_p: 1 },
+  });
+  expect(hot.response).not.toBe(expected.text);
+  expect((await ask.show({ model: "Tiny" })).parameters).toMatch(
+    /^temperature +0\ntop_p +0\.5\nrepeat_penalty +1$/,
+  );
+});

@@ -165,7 +165,7 @@ it("full training turns rows by the base's rope factors, as adapters beside it d
   expect(await distance(without)).toBeGreaterThan(1e-2);
 });
 
-it("a trained model is written with the base's rope factors", async () => {
+it("a trained model is written with the base's rope factors, and with what it recommends", async () => {
   const vocabulary = sentencePieceVocabulary(["▁", "a", "b"]);
   const small = { ...smallConfig, vocabularySize: vocabulary.pieces.length };
   const store = new ParameterStore(createReferenceDevice(), fullModelShapes(small, true));
@@ -174,11 +174,12 @@ it("a trained model is written with the base's rope factors", async () => {
   const files = memoryFiles();
   const ropeFactors = storedRows("rope_freqs.weight", [factors]);
   await writeTrainedModel(
-    { store, config: small, tied: true, vocabulary, ropeFactors },
+    { store, config: small, tied: true, vocabulary, ropeFactors, sampling: { temperature: 0.5 } },
     "m.gguf",
     files,
     "q8_0",
   );
-  const { weights } = await openCheckpoint("m.gguf", files);
+  const { weights, sampling } = await openCheckpoint("m.gguf", files);
   expect(await storedRopeFactors(weights)).toEqual(factors);
+  expect(sampling).toEqual({ temperature: 0.5 });
 });

@@ -14,6 +14,7 @@ import type { CacheFormatOption } from "../../model/cache-format.ts";
 import { openTensorFile } from "../../model/checkpoint.ts";
 import { findChatTemplate, findVocabulary } from "../../model/companions.ts";
 import { type ModelConfig, readConfig } from "../../model/config.ts";
+import { findRecommendedSampling, type RecommendedSampling } from "../../model/recommended-sampling.ts";
 import { type ModelWeights, modelWeights } from "../../model/weights.ts";
 import { CriaError } from "../../shared/errors.ts";
 import type { Device } from "../../tensor/device.ts";
@@ -60,6 +61,8 @@ export interface ModelDescription {
   readonly tensors: readonly TensorDescription[];
   readonly tokenizer: TokenizerDescription | undefined;
   readonly chatTemplate: string | undefined;
+  /** What the model's maker recommends. */
+  readonly sampling: RecommendedSampling;
   readonly memory: MemoryDescription | undefined;
   /** Every setting of the file, by key. */
   readonly metadata: ReadonlyMap<string, unknown>;
@@ -97,6 +100,7 @@ export async function describeModel(
     const weights = config && (await attempt(() => modelWeights(file, config)));
     const vocabulary = await attempt(() => vocabularyOf(file, config, files, options.tokenizer));
     const chatTemplate = await attempt(() => findChatTemplate(file, files));
+    const sampling = await attempt(() => findRecommendedSampling(file, files));
     const tensors = describeTensors(file);
     return {
       path,
@@ -111,6 +115,7 @@ export async function describeModel(
       tensors,
       tokenizer: vocabulary && describeTokenizer(vocabulary),
       chatTemplate,
+      sampling: sampling ?? {},
       memory: config && weights && (await attempt(() => describeMemory(config, weights, options))),
       metadata: new Map<string, unknown>([...file.metadata, ...Object.entries(file.config)]),
       problems,

@@ -12,7 +12,7 @@ const KINDS = {
 } as const;
 
 export function reportLines(description: ModelDescription): string {
-  const { config, memory, tokenizer, files, chatTemplate } = description;
+  const { config, memory, tokenizer, files, chatTemplate, sampling } = description;
   const rows: [string, string][] = [];
   const parts = files.length > 1 ? `, ${files.length} files` : "";
   rows.push(["file", `${KINDS[description.kind]}, ${formatBytes(description.bytes)}${parts}`]);
@@ -46,6 +46,9 @@ export function reportLines(description: ModelDescription): string {
     "chat template",
     chatTemplate === undefined ? "none" : plural(chatTemplate.length, "character"),
   ]);
+  const recommended = Object.entries(sampling);
+  if (recommended.length > 0)
+    rows.push(["sampling", recommended.map(([name, value]) => `${name} ${value}`).join(", ")]);
   description.formats.forEach(({ format, tensors, bytes }, index) => {
     rows.push([
       index === 0 ? "tensors" : "",

@@ -143,7 +143,7 @@ async function respond(
   const pieces = chatPieces(context, {
     model,
     prompt,
-    options: { ...ollamaSampling(body), signal: scope.signal },
+    options: { ...ollamaSampling(body, model.sampling), signal: scope.signal },
     toolNames: plan.names,
     ...(plan.constraint ? { constraint: plan.constraint } : {}),
   });

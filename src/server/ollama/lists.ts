@@ -4,6 +4,7 @@
  *
  * Flow: ServerContext → JSON.
  */
+import type { RecommendedSampling } from "../../model/recommended-sampling.ts";
 import type { ServerContext } from "../context.ts";
 import { parameterCount } from "../openai/models.ts";
 
@@ -32,7 +33,7 @@ export function ollamaShow(context: ServerContext, asked: string | undefined): o
   const template = context.options.details?.chatTemplate ?? "";
   return {
     modelfile: `FROM ${context.name()}\n`,
-    parameters: "",
+    parameters: parametersOf(model.sampling),
     template,
     details: details(context),
     model_info: {
@@ -50,6 +51,22 @@ export function ollamaShow(context: ServerContext, asked: string | undefined): o
     capabilities: ["completion", "tools", "embedding"],
     modified_at: modifiedAt(context),
   };
+}
+
+/** Ollama's names of what a model's maker recommends. */
+const PARAMETERS = {
+  temperature: "temperature",
+  topK: "top_k",
+  topP: "top_p",
+  minP: "min_p",
+  repeatPenalty: "repeat_penalty",
+  repeatLastN: "repeat_last_n",
+} as const satisfies Record<keyof RecommendedSampling, string>;
+
+function parametersOf(sampling: RecommendedSampling): string {
+  return Object.entries(sampling)
+    .map(([name, value]) => `${PARAMETERS[name as keyof RecommendedSampling].padEnd(30)} ${value}`)
+    .join("\n");
 }
 
 async function modelEntry(context: ServerContext): Promise<object> {

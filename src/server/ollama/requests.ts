@@ -8,6 +8,7 @@
  */
 import { z } from "@hono/zod-openapi";
 import type { GenerateOptions } from "../../generate/generate.ts";
+import type { RecommendedSampling } from "../../model/recommended-sampling.ts";
 import { defined, type JsonSchema } from "../openai/fields.ts";
 import { type ToolDefinition, toolDefinition } from "../openai/requests.ts";
 
@@ -193,14 +194,14 @@ export const ollamaShowRequest: z.ZodType<{
   })
   .openapi("OllamaShowRequest");
 
-/** The SDK's options, with Ollama's defaults. */
-export function ollamaSampling(fields: CommonFields): GenerateOptions {
+/** The SDK's options, with Ollama's defaults where neither the request nor the model's maker says anything. */
+export function ollamaSampling(fields: CommonFields, recommended: RecommendedSampling): GenerateOptions {
   const given = fields.options ?? {};
-  const { num_predict: limit = -1, seed, stop, top_p: topP = 0.9 } = given;
+  const { num_predict: limit = -1, seed, stop, top_p: topP = recommended.topP ?? 0.9 } = given;
   return {
     topP: topP === 0 ? Number.MIN_VALUE : topP,
-    minP: given.min_p ?? 0,
-    repeatPenalty: given.repeat_penalty ?? 1.1,
+    minP: given.min_p ?? recommended.minP ?? 0,
+    repeatPenalty: given.repeat_penalty ?? recommended.repeatPenalty ?? 1.1,
     ...defined({
       temperature: given.temperature,
       topK: given.top_k,

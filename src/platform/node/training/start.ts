@@ -8,6 +8,7 @@ import { builtInTemplates } from "../../../generate/chat-format/built-in-templat
 import { openCheckpoint } from "../../../model/checkpoint.ts";
 import { readVocabulary } from "../../../model/companions.ts";
 import type { ModelConfig } from "../../../model/config.ts";
+import type { RecommendedSampling } from "../../../model/recommended-sampling.ts";
 import type { ModelWeights } from "../../../model/weights.ts";
 import { CriaError } from "../../../shared/errors.ts";
 import type { Vocabulary } from "../../../tokenizer/vocabulary.ts";
@@ -22,6 +23,8 @@ export interface Start {
   readonly weights?: ModelWeights;
   readonly vocabulary: Vocabulary;
   readonly chatTemplate?: string;
+  /** What the trained model's file shall recommend. */
+  readonly sampling: RecommendedSampling;
   /** Of the base's files, for the fingerprint. */
   readonly paths: readonly string[];
   close(): Promise<void>;
@@ -48,6 +51,7 @@ export async function openStart(recipe: Recipe): Promise<Start> {
     weights: checkpoint.weights,
     vocabulary: checkpoint.vocabulary,
     ...(template === undefined ? {} : { chatTemplate: template }),
+    sampling: recipe.sampling ?? checkpoint.sampling,
     paths: checkpoint.file.paths,
     close: () => checkpoint.file.close(),
   };
@@ -84,6 +88,7 @@ async function newModel(recipe: PretrainRecipe, template: string | undefined): P
     tied: model.tied,
     vocabulary,
     ...(template === undefined ? {} : { chatTemplate: template }),
+    sampling: recipe.sampling ?? {},
     paths: [],
     close: async () => {},
   };

@@ -140,6 +140,7 @@ function numbersOf(recipe: Recipe): unknown {
     name: _name,
     sample: _sample,
     card: _card,
+    sampling: _sampling,
     checkpoint: _checkpoint,
     ...rest
   } = recipe;
@@ -162,7 +163,7 @@ async function writeResult(recipe: Recipe, start: Start, { store }: Session): Pr
 
 async function writeModelTo(
   recipe: Recipe,
-  { config, tied, vocabulary, chatTemplate, weights }: Start,
+  { config, tied, vocabulary, chatTemplate, sampling, weights }: Start,
   { store }: Pick<Session, "store">,
   path: string,
 ): Promise<void> {
@@ -173,6 +174,7 @@ async function writeModelTo(
     config,
     tied,
     vocabulary,
+    sampling,
     ...template,
     ...(factors ? { ropeFactors: factors } : {}),
   };
