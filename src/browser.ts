@@ -20,6 +20,7 @@ import { blobFiles } from "./platform/browser/blob-files.ts";
 import { canStore, deleteModel as deleteStored, storeModel } from "./platform/browser/model-store.ts";
 import { startThread, threadLimit } from "./platform/browser/threads.ts";
 import { CriaError } from "./shared/errors.ts";
+import { hex } from "./shared/hex.ts";
 import type { Device } from "./tensor/device.ts";
 
 export { type PerplexityOptions, type PerplexityResult, perplexity } from "./evaluate/perplexity.ts";
@@ -116,7 +117,7 @@ function addressOf(source: string): string {
   const name = parseModelName(source);
   if (name.kind !== "hub" || name.file === undefined)
     throw new CriaError("bad-input", `${source}: in a browser name the file too, as hf:user/repo/file.gguf`);
-  return `https://huggingface.co/${name.repo}/resolve/${name.revision ?? "main"}/${name.file}`;
+  return `https://huggingface.co/${name.repo}/resolve/${name.revision}/${name.file}`;
 }
 
 async function createDevice({ threads, onNotice }: LoadOptions): Promise<Device> {
@@ -149,5 +150,5 @@ async function hash(files: FileSystem, paths: readonly string[]): Promise<string
     await source.close();
   }
   const digest = await crypto.subtle.digest("SHA-256", await new Blob(parts).arrayBuffer());
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex(new Uint8Array(digest));
 }

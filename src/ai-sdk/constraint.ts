@@ -6,10 +6,11 @@
  */
 import type { LanguageModelV4CallOptions } from "@ai-sdk/provider";
 import type { Constraint } from "../generate/constraint.ts";
+import { keptConstraint } from "../generate/kept-constraint.ts";
 import type { Model } from "../generate/model.ts";
+import { answerOrCall, callSchema } from "../generate/tools/call-schema.ts";
 import { jsonObjectConstraint, jsonSchemaConstraint } from "../grammar/index.ts";
 import type { FunctionDescription } from "../sdk/tool-answer.ts";
-import { callSchema, moved } from "../server/tools/tool-plan.ts";
 import { CriaError } from "../shared/errors.ts";
 
 /** @throws {CriaError} "unsupported" for a schema that cannot be kept, "bad-input" for a tool that is not there. */
@@ -28,38 +29,15 @@ export function constraintOf(
           ? `toolChoice: there is no tool ${toolChoice.toolName}`
           : "toolChoice: there are no tools",
       );
-    return kept(model, callsOf(wanted));
+    return fitting(model, callSchema(wanted));
   }
   if (responseFormat?.type !== "json") return undefined;
   const { schema } = responseFormat;
   if (functions.length === 0)
-    return schema === undefined ? jsonObjectConstraint(model.tokenizer) : kept(model, schema);
-  const calls = callsOf(functions);
-  const place = "the answer";
-  return kept(model, {
-    $defs: { ...(calls.$defs as object), [place]: moved(schema ?? { type: "object" }, `#/$defs/${place}`) },
-    anyOf: [...(calls.anyOf as object[]), { $ref: `#/$defs/${place}` }],
-  });
+    return schema === undefined ? jsonObjectConstraint(model.tokenizer) : fitting(model, schema);
+  return fitting(model, answerOrCall(schema ?? { type: "object" }, functions));
 }
 
-function callsOf(functions: readonly FunctionDescription[]): Record<string, unknown> {
-  return callSchema(functions.map((one) => ({ ...one, parameters: { ...one.parameters } }))) as Record<
-    string,
-    unknown
-  >;
-}
-
-/** Compiled schemas of each model: an app sends the same few again and again. */
-const compiled = new WeakMap<Model, Map<string, Constraint>>();
-const keptLimit = 16;
-
-function kept(model: Model, schema: unknown): Constraint {
-  const constraints = compiled.get(model) ?? new Map<string, Constraint>();
-  compiled.set(model, constraints);
-  const key = JSON.stringify(schema);
-  const constraint = constraints.get(key) ?? jsonSchemaConstraint(model.tokenizer, schema);
-  constraints.delete(key);
-  constraints.set(key, constraint);
-  if (constraints.size > keptLimit) constraints.delete(constraints.keys().next().value ?? "");
-  return constraint;
+function fitting({ tokenizer }: Model, schema: unknown): Constraint {
+  return keptConstraint(tokenizer, { kind: "json", schema }, () => jsonSchemaConstraint(tokenizer, schema));
 }

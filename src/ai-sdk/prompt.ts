@@ -8,6 +8,7 @@ import type {
 import type { ChatMessage } from "../generate/chat-format/messages.ts";
 import type { GenerateOptions } from "../generate/generate.ts";
 import type { FunctionDescription } from "../sdk/tool-answer.ts";
+import { defined } from "../shared/defined.ts";
 import { CriaError } from "../shared/errors.ts";
 
 /** @throws {CriaError} "unsupported" for images and files that are not plain text: the models read text. */
@@ -98,7 +99,7 @@ export function functionsOf(
 
 export function generateOptionsOf(options: LanguageModelV4CallOptions): Omit<GenerateOptions, "constraint"> {
   const { maxOutputTokens, temperature, topP, topK, presencePenalty, frequencyPenalty, seed } = options;
-  const given = {
+  return defined({
     maxTokens: maxOutputTokens,
     temperature,
     topP,
@@ -108,6 +109,5 @@ export function generateOptionsOf(options: LanguageModelV4CallOptions): Omit<Gen
     seed,
     stop: options.stopSequences,
     signal: options.abortSignal,
-  };
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  });
 }

@@ -1,7 +1,8 @@
 /** Loads the model that the flags name, with a bar while it is downloaded or read. */
 import type { Model } from "../generate/model.ts";
 import { load } from "../node.ts";
-import { cacheOption, given, type RunFlags } from "./options.ts";
+import { defined } from "../shared/defined.ts";
+import { cacheOption, type RunFlags } from "./options.ts";
 import { ProgressBar } from "./progress-bar.ts";
 import { errorColors, notice } from "./terminal.ts";
 
@@ -17,7 +18,7 @@ export async function loadNamed(
   const loading = new ProgressBar("Loading");
   try {
     const model = await load(source, {
-      ...given({
+      ...defined({
         tokenizer: flags.tokenizer,
         chatTemplate: flags.chatTemplate,
         contextLength: flags.ctxSize,

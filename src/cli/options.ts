@@ -7,6 +7,7 @@ import { type Command, Option } from "commander";
 import type { GenerateOptions } from "../generate/generate.ts";
 import type { SamplingOptions } from "../generate/sampler.ts";
 import type { CacheFormat, CacheFormatOption } from "../model/cache-format.ts";
+import { defined } from "../shared/defined.ts";
 import { unescapeText } from "./escapes.ts";
 import { cacheFormat, collect, decimal, integer, logitBias } from "./number-arguments.ts";
 
@@ -166,7 +167,7 @@ export function addAnswerOptions(command: Command): Command {
 export function answerOptions(flags: AnswerFlags): GenerateOptions {
   return {
     ...samplingOf(flags),
-    ...given({
+    ...defined({
       maxTokens: flags.predict < 0 ? undefined : flags.predict,
       stop: flags.stop?.map(unescapeText),
       neverEnd: flags.ignoreEos,
@@ -178,13 +179,13 @@ export function answerOptions(flags: AnswerFlags): GenerateOptions {
 export function cacheOption(
   flags: Pick<RunFlags, "cacheTypeK" | "cacheTypeV">,
 ): CacheFormatOption | undefined {
-  const formats = given({ keys: flags.cacheTypeK, values: flags.cacheTypeV });
+  const formats = defined({ keys: flags.cacheTypeK, values: flags.cacheTypeV });
   return Object.keys(formats).length > 0 ? formats : undefined;
 }
 
 /** The sampling part of the SDK's options; what was not given is left out, so that its defaults apply. */
 function samplingOf(flags: AnswerFlags): SamplingOptions {
-  return given({
+  return defined({
     temperature: flags.temp,
     topK: flags.topK,
     topP: flags.topP,
@@ -196,14 +197,6 @@ function samplingOf(flags: AnswerFlags): SamplingOptions {
     logitBias: flags.logitBias,
     seed: flags.seed === -1 ? undefined : flags.seed,
   });
-}
-
-/** The object without the entries that are undefined. */
-export function given<Values extends object>(
-  values: Values,
-): { [Key in keyof Values]?: Exclude<Values[Key], undefined> } {
-  const entries = Object.entries(values).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(entries) as { [Key in keyof Values]?: Exclude<Values[Key], undefined> };
 }
 
 /** The model's name. Ends the program with a usage error when there is none. */

@@ -3,7 +3,6 @@
  *
  * Flow: main.ts (arguments) → normalizeArguments → commander → commands/ → the SDK.
  */
-import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { normalizeArguments } from "./arguments.ts";
 import { addChatCommand } from "./commands/chat.ts";
@@ -18,6 +17,7 @@ import { addTokenizeCommand } from "./commands/tokenize.ts";
 import { addTrainCommand } from "./commands/train.ts";
 import { reportFailure } from "./failure.ts";
 import { endOnClosedPipe } from "./terminal.ts";
+import { packageVersion } from "./version.ts";
 
 function createProgram(): Command {
   const program = new Command("cria")
@@ -40,12 +40,6 @@ function createProgram(): Command {
   addConvertCommand(program);
   addTrainCommand(program);
   return program;
-}
-
-/** Read where it is written: package.json lies two folders up, from src/cli and from dist/cli. */
-function packageVersion(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }
 
 /** The arguments with llama.cpp's spellings resolved for the command that they name. */

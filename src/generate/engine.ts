@@ -4,18 +4,19 @@
  * A step is one replay of a recorded plan, and serves all sequences that wait: many conversations decode together, and a
  * long prompt is cut into chunks between them (scheduler.ts). What a sequence computes does not depend, to the bit, on
  * who else is in the step. A sequence keeps what it has processed, and that serves every other sequence which begins
- * alike (model/cache.ts).
+ * alike (model/page-table.ts).
  *
  * Flow: generate.ts, evaluate/ (ids) → Engine → logits → sampler or log-probabilities.
  */
 import type { StoredTensor } from "../files/stored-tensor.ts";
 import type { AdapterContents } from "../model/adapter.ts";
-import { Cache, LEAST_COPIED, PAGE_LENGTH, type ReadCached } from "../model/cache.ts";
+import { Cache, type ReadCached } from "../model/cache.ts";
 import { type CacheFormatOption, type CacheFormats, resolveCacheFormats } from "../model/cache-format.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { allocateBuffers, type Buffers, firstRows, forward, type Workspace } from "../model/llama.ts";
 import type { LlamaWeights } from "../model/load.ts";
 import { type LoadedAdapter, loadAdapter } from "../model/load-adapter.ts";
+import { LEAST_COPIED, PAGE_LENGTH } from "../model/page-table.ts";
 import { CriaError, throwIfAborted } from "../shared/errors.ts";
 import { nextTurn } from "../shared/next-turn.ts";
 import { sharedLength } from "../shared/shared-length.ts";
@@ -176,7 +177,7 @@ export class Engine {
     let begun = false;
     const truncate = (length: number): void => {
       ids.length = Math.min(ids.length, length);
-      ids.length = this.#cache.release(slot, ids.length);
+      ids.length = this.#cache.pages.release(slot, ids.length);
     };
     return {
       ids,
@@ -188,17 +189,16 @@ export class Engine {
         variant = this.#adapters.variant;
         const own = Math.min(sharedLength(ids, wanted), most);
         const prompt = wanted.slice(0, most);
-        const found = this.#cache.knownLength(prompt);
+        const found = this.#cache.pages.knownLength(prompt);
         // What others have of the page that this sequence is in must be worth a copy.
         const page = own - (own % PAGE_LENGTH);
         // A page that others can find is copied rather than cut: all that follows it would be lost with it.
-        const spared = own > page && this.#cache.isKnown(slot, own);
+        const spared = own > page && this.#cache.pages.isKnown(slot, own);
         const better =
           found >= page + PAGE_LENGTH || found >= own + LEAST_COPIED || (spared && found >= page);
         truncate(better ? page : own);
         if (better) {
-          const adopted = this.#cache.adopt(this.#step, slot, prompt, ids.length);
-          const length = this.#cache.copyBeginning(this.#step, slot, prompt, adopted);
+          const length = this.#cache.adopt(this.#step, slot, prompt, ids.length);
           // One by one: a call takes fewer arguments than a long context has tokens.
           while (ids.length < length) ids.push(wanted[ids.length]);
         }
@@ -230,7 +230,7 @@ export class Engine {
         await this.#cache.fill(slot, kept.length, read);
         this.#assertUsable();
         for (const id of kept) ids.push(id);
-        this.#cache.publish(slot, ids, 0);
+        this.#cache.pages.publish(slot, ids, 0);
       },
       dispose: () => {
         if (disposed) return;
@@ -260,7 +260,7 @@ export class Engine {
       for (const arena of arenas) arena.dispose();
       throw error;
     }
-    this.#cache.useVariant(variant);
+    this.#cache.pages.useVariant(variant);
     this.#dropAdapterPlans();
     this.#arenas.push(...arenas);
     this.#adapters = { variant, list: adapters, low: arenas.map((arena) => arena.allocate(rows, rank)) };
@@ -277,7 +277,7 @@ export class Engine {
   }
 
   get statistics(): EngineStatistics {
-    const { usedPages, pageCount } = this.#cache;
+    const { usedPages, pageCount } = this.#cache.pages;
     return { ...this.#counts, running: this.#jobs.length, usedPages, pageCount };
   }
 
@@ -385,7 +385,7 @@ export class Engine {
       const wanted = outputsOf(share);
       const before = job.known.length;
       job.known.push(...job.ids.slice(job.done, job.done + count));
-      this.#cache.publish(job.slot, job.known, before);
+      this.#cache.pages.publish(job.slot, job.known, before);
       const first = job.done + count - wanted;
       job.done += count;
       try {

@@ -1,7 +1,7 @@
 /**
  * From files to a model that answers: opens the checkpoint, loads the weights into a device, and makes the engine.
  *
- * Flow: node.ts (platform, device) → loadModel → Model.
+ * Flow: platform/node/load.ts, browser.ts (files, device) → loadModel → Model.
  */
 import { bankedDevice } from "../devices/banked.ts";
 import type { FileSystem } from "../files/byte-source.ts";

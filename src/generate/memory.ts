@@ -4,10 +4,11 @@
  * Flow: weights (sizes), options → reckonMemory → load-model.ts, `cria inspect`.
  */
 
-import { Cache, PAGE_LENGTH } from "../model/cache.ts";
+import { Cache } from "../model/cache.ts";
 import { resolveCacheFormats } from "../model/cache-format.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { bufferBytes } from "../model/llama.ts";
+import { PAGE_LENGTH } from "../model/page-table.ts";
 import { type Placement, placeModel, type WorkingBytes, weightBytes } from "../model/placement.ts";
 import type { ModelWeights } from "../model/weights.ts";
 import type { Device } from "../tensor/device.ts";

@@ -10,7 +10,7 @@
  *
  * Source: Leviathan et al. 2023 (arXiv 2211.17192) for checking in one step; prompt lookup: Saxena 2023.
  */
-import { PAGE_LENGTH } from "../model/cache.ts";
+import { PAGE_LENGTH } from "../model/page-table.ts";
 import { CriaError } from "../shared/errors.ts";
 import { sharedLength } from "../shared/shared-length.ts";
 import type { Sequence } from "./engine.ts";

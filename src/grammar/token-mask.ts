@@ -40,6 +40,8 @@ export class TokenMasks {
   #keptEpoch = 0;
   /** The configuration after each byte of the path to a node. */
   readonly #path: Configuration[];
+  /** The bytes on the way to a node, from 1 on. */
+  readonly #ancestors: number[] = [];
 
   constructor(machine: Machine, trie: TokenTrie, vocabularySize: number) {
     this.#machine = machine;
@@ -91,8 +93,6 @@ export class TokenMasks {
     }
     if (current) this.#walk(current, node + 1, skip[node], depth + 1, bits);
   }
-
-  readonly #ancestors: number[] = [];
 
   /** Sets the bits of the tokens that fit in the nodes [from, to), whose first byte is at `depth`. */
   #walk(start: Configuration, from: number, to: number, depth: number, bits: Uint32Array): void {

@@ -306,13 +306,13 @@ function matrix(name: string, values: Float32Array, rows: number): StoredTensor 
 }
 
 /** The weights with an adapter's product added, as F32; those without one stay as they are. */
-export function mergedWeights(weights: ModelWeights, adapter: AdapterContents, scale = 1): ModelWeights {
+export function mergedWeights(weights: ModelWeights, adapter: AdapterContents): ModelWeights {
   const merged = new Map(weights);
   for (const [name, matrices] of adapter.matrices) {
     const weight = weights.get(name);
     if (!weight)
       throw new CriaError("not-found", `the adapter ${adapter.name} changes ${name}, which the model lacks`);
-    merged.set(name, mergedTensor(weight, matrices, (scale * adapter.alpha) / matrices.rank));
+    merged.set(name, mergedTensor(weight, matrices, adapter.alpha / matrices.rank));
   }
   return merged;
 }

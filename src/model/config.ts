@@ -3,7 +3,7 @@
  * params.json (which llama2.c's header shares).
  *
  * Flow: files (metadata, config) → readConfig → model/weights.ts (expected shapes) → model/llama.ts.
- * Source: reference papers of Llama 1-3; GGUF specification; transformers' LlamaConfig and MistralConfig.
+ * Source: the papers of Llama 1 to 3; the GGUF specification; transformers' LlamaConfig and MistralConfig.
  */
 import type { TensorFile } from "../files/stored-tensor.ts";
 import { CriaError } from "../shared/errors.ts";

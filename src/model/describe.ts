@@ -8,7 +8,7 @@ import type { GgufType } from "../files/gguf/types.ts";
 import type { GgufEntry } from "../files/gguf/write.ts";
 import type { MetadataValue, StoredTensor, TensorFile } from "../files/stored-tensor.ts";
 import { type TensorFormat, tensorFormats } from "../tensor/format.ts";
-import { vocabularyToGguf } from "../tokenizer/from-gguf.ts";
+import { vocabularyToGguf } from "../tokenizer/to-gguf.ts";
 import type { SpecialIds } from "../tokenizer/tokenizer.ts";
 import { kindCodes, type Vocabulary } from "../tokenizer/vocabulary.ts";
 import type { Checkpoint } from "./checkpoint.ts";
@@ -42,7 +42,7 @@ export function describeGguf(
   checkpoint: Checkpoint,
   tensors: readonly StoredTensor[],
   kept: boolean,
-  replacesTokenizer = false,
+  replacesTokenizer: boolean,
 ): GgufEntry[] {
   const { file, config, chatTemplate, sampling } = checkpoint;
   const fileType: GgufEntry = {

@@ -15,10 +15,11 @@ import { Arena } from "../tensor/arena.ts";
 import type { Bank, Device } from "../tensor/device.ts";
 import type { StepTensors } from "../tensor/step.ts";
 import { columnView, rowView, type Tensor } from "../tensor/tensor.ts";
-import { type Cache, type LayerCache, PAGE_LENGTH } from "./cache.ts";
+import type { Cache, LayerCache } from "./cache.ts";
 import type { ModelConfig } from "./config.ts";
 import type { LayerWeights, LlamaWeights } from "./load.ts";
 import type { LoadedAdapter } from "./load-adapter.ts";
+import { PAGE_LENGTH } from "./page-table.ts";
 
 /** Every buffer of a step, allocated once. T tokens at most, O of which want logits. */
 export interface Buffers {

@@ -118,10 +118,6 @@ export function reorderRows(
   const bytesPerRow = rowBytes(tensor.format, tensor.columns);
   return {
     ...tensor,
-    name: tensor.name,
-    format: tensor.format,
-    rows: tensor.rows,
-    columns: tensor.columns,
     async readRows(rowFirst, rowCount) {
       const first = Math.floor(rowFirst / headLength) * headLength;
       const end = Math.min(tensor.rows, Math.ceil((rowFirst + rowCount) / headLength) * headLength);

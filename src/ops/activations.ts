@@ -1,9 +1,10 @@
 /**
  * Activations as int8 blocks of 32: what `matmul` multiplies packed weights with.
  *
- *   d = max |x| / 127 over the block      q[c] = round(x[c] / d)      sum = d · Σ q
+ *   d = max |x| / 127 over the block      q[c] = round(x[c] / d)      sum = d · Σ q over each half of it
  *
- * llama.cpp's native build does the same, so its perplexity on a packed file is our oracle.
+ * llama.cpp's native build does so too, with scales in f16 and blocks of 256 for K formats (docs/decisions/0003), so its
+ * perplexity on a packed file is our oracle.
  * Source: ggml's Q8_0 and Q8_1, the activation side of its dot products.
  */
 
@@ -13,7 +14,7 @@ export const ACTIVATION_BLOCK = 32;
 /** In a block of magnitudes below this all quants are 0: 127 / d would be infinite. */
 const SMALLEST_BLOCK = 2 ** -121;
 
-/** Largest float with a fraction: adding and subtracting it rounds to the nearest integer, ties to even. */
+/** Numbers of this size have no fractions: adding it rounds to the nearest integer, ties to even. */
 const ROUND_TO_EVEN = 1.5 * 2 ** 52;
 
 /** The nearest integer, of two the even one. */

@@ -6,7 +6,9 @@
  *
  *   u = hash(seed[t]) / 2³²      (a 32-bit integer hash, so a seed gives the same token on every device)
  *
- * Flow: matmul (logits) → sample → generate. The full set of sampling options is in generate/sampler.ts.
+ * No step of Cria's own runs it yet: constraints and the full set of sampling options (generate/sampler.ts) need the row.
+ *
+ * Flow: matmul (logits) → sample → ids.
  */
 import type { Tensor } from "../tensor/tensor.ts";
 import { describe, expect, liveRows, type Op } from "./op.ts";

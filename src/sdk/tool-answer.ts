@@ -1,14 +1,14 @@
 /**
  * One answer of a model that may call functions, as pieces of text and of calls.
  *
- * Flow: messages, tools → conversation.ts (prompt) → Model → ToolParser → AnswerPiece → tools.ts, ai-sdk/.
+ * Flow: messages, functions → renderConversation → Model → ToolParser → AnswerPiece → tools.ts, ai-sdk/.
  */
 import type { ChatMessage } from "../generate/chat-format/messages.ts";
 import type { Constraint } from "../generate/constraint.ts";
 import type { GenerateOptions, GenerationResult } from "../generate/generate.ts";
 import type { Model } from "../generate/model.ts";
-import { renderConversation } from "../server/conversation.ts";
-import { type ToolCallPiece, ToolParser } from "../server/tools/tool-parser.ts";
+import { renderConversation } from "../generate/tools/render-conversation.ts";
+import { parsedText, type ToolCallPiece, ToolParser } from "../generate/tools/tool-parser.ts";
 
 /** A function as the model is told of it. */
 export interface FunctionDescription {
@@ -40,26 +40,22 @@ export async function* toolAnswer(
   model: Model,
   { messages, functions, options = {}, constraint }: ToolQuestion,
 ): AsyncGenerator<AnswerPiece, AnswerEnd> {
-  const tools = functions.map(({ parameters, ...rest }) => ({
-    type: "function" as const,
-    function: { ...rest, parameters: { ...parameters } },
-  }));
+  const tools = functions.map((one) => ({ type: "function" as const, function: one }));
   const prompt = renderConversation(model, { messages, tools });
   const parser = functions.length > 0 ? new ToolParser(functions.map(({ name }) => name)) : undefined;
   const generation = model.generate(prompt, { ...options, ...(constraint ? { constraint } : {}) });
-  for await (const { id, text } of generation.tokens()) {
-    // Marks of calls that are tokens of their own decode to nothing, but the parser has to see them.
-    const isMark = parser && text === "" && model.tokenizer.kindOf(id) === "control";
-    const piece = read(parser, isMark ? model.tokenizer.pieceOf(id) : text);
-    if (piece) yield piece;
+  for await (const token of generation.tokens()) {
+    const piece = parser
+      ? parser.push(parsedText(model.tokenizer, token))
+      : { content: token.text, calls: [] };
+    if (!isEmpty(piece)) yield piece;
   }
   const rest = parser?.finish();
-  if (rest && (rest.content !== "" || rest.calls.length > 0)) yield rest;
+  if (rest && !isEmpty(rest)) yield rest;
   const result = await generation.result();
   return { called: (parser?.callCount ?? 0) > 0 && result.finishReason === "stop", result };
 }
 
-function read(parser: ToolParser | undefined, text: string): AnswerPiece | undefined {
-  const piece = parser ? parser.push(text) : { content: text, calls: [] };
-  return piece.content === "" && piece.calls.length === 0 ? undefined : piece;
+function isEmpty({ content, calls }: AnswerPiece): boolean {
+  return content === "" && calls.length === 0;
 }

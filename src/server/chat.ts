@@ -6,9 +6,9 @@
 import type { Constraint } from "../generate/constraint.ts";
 import type { GeneratedToken, GenerateOptions, GenerationResult, PromptText } from "../generate/generate.ts";
 import type { Model } from "../generate/model.ts";
+import { parsedText, type ToolCallPiece, ToolParser } from "../generate/tools/tool-parser.ts";
 import { answer } from "./answer.ts";
 import type { ServerContext } from "./context.ts";
-import { type ToolCallPiece, ToolParser } from "./tools/tool-parser.ts";
 
 export interface ChatJob {
   readonly model: Model;
@@ -50,8 +50,9 @@ export async function* chatPieces(
         result = value;
         break;
       }
-      const text = value.text + (parser ? controlText(model, value) : "");
-      const { content, calls } = parser ? parser.push(text) : { content: text, calls: [] };
+      const { content, calls } = parser
+        ? parser.push(parsedText(model.tokenizer, value))
+        : { content: value.text, calls: [] };
       const reported = wantsTokens && value.logProbability !== undefined ? [value] : [];
       if (content !== "" || calls.length > 0 || reported.length > 0)
         yield { content, calls, tokens: reported };
@@ -64,9 +65,4 @@ export async function* chatPieces(
   if (content !== "" || calls.length > 0) yield { content, calls, tokens: [] };
   const called = parser !== undefined && parser.callCount > 0 && result.finishReason === "stop";
   return { finishReason: called ? "tool_calls" : result.finishReason, result };
-}
-
-/** Marks of tool calls that are tokens of their own decode to nothing, but the parser has to see them. */
-function controlText(model: Model, { id, text }: GeneratedToken): string {
-  return text === "" && model.tokenizer.kindOf(id) === "control" ? model.tokenizer.pieceOf(id) : "";
 }

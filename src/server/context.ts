@@ -45,7 +45,7 @@ export interface ServerOptions extends GuardOptions {
   readonly queueLimit?: number;
   /** The longest that one request may take, its reading by the client included. Default 600. */
   readonly timeoutSeconds?: number;
-  /** Tells which version answers. */
+  /** Cria's version, which `system_fingerprint` and /openapi.json name. Default "0". */
   readonly version?: string;
   /** Told of errors that are the server's own fault. */
   readonly onError?: (error: unknown) => void;

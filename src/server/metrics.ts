@@ -20,14 +20,14 @@ export interface AnswerRecord {
   end(ending: Ending, timings?: Timings): void;
 }
 
-/** What the engine tells of itself when it is asked for metrics. */
-export interface EngineGauges {
+/** What the model tells of itself when it is asked for metrics. */
+export interface ModelGauges {
   /** Answers that are being made, those of a batch of embeddings one by one. */
-  readonly running?: number;
+  readonly running: number;
   /** Answers that wait for their turn. */
-  readonly waiting?: number;
+  readonly waiting: number;
   /** Share of the cache that is in use, 0 to 1. */
-  readonly cacheUsage?: number;
+  readonly cacheUsage: number;
 }
 
 export interface Metrics {
@@ -38,7 +38,7 @@ export interface Metrics {
   failure(status: number): void;
   readonly running: number;
   readonly contentType: string;
-  text(engine: EngineGauges): Promise<string>;
+  text(gauges: ModelGauges): Promise<string>;
 }
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
@@ -122,10 +122,10 @@ export function createMetrics(modelName: string): Metrics {
     failure(status) {
       failures.inc({ status: String(status) });
     },
-    async text(engine) {
-      running.set(engine.running ?? Math.max(0, runningCount - (engine.waiting ?? 0)));
-      waiting.set(engine.waiting ?? 0);
-      cacheUsage.set(engine.cacheUsage ?? 0);
+    async text(gauges) {
+      running.set(gauges.running);
+      waiting.set(gauges.waiting);
+      cacheUsage.set(gauges.cacheUsage);
       return registry.metrics();
     },
   };

@@ -7,6 +7,7 @@
  *
  * Flow: folder → platform/node (PageFiles) → createPage → Response.
  */
+import { hex } from "../shared/hex.ts";
 
 /** Files by path without a leading slash: `index.html`, `assets/index-3f2a.js`. */
 export type PageFiles = ReadonlyMap<string, Uint8Array>;
@@ -119,7 +120,7 @@ function partResponse(
 async function describe(path: string, bytes: Uint8Array): Promise<PageFile> {
   const content = new Uint8Array(bytes);
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", content));
-  const etag = `"${Array.from(hash.subarray(0, 16), (byte) => byte.toString(16).padStart(2, "0")).join("")}"`;
+  const etag = `"${hex(hash.subarray(0, 16))}"`;
   return {
     bytes: content,
     headers: {

@@ -1,10 +1,11 @@
 /**
  * What a request says an answer must be, as a constraint: a JSON schema, any JSON object, a regular expression, or a
- * grammar. Compiled constraints are kept, since a client sends the same schema with every request.
+ * grammar.
  *
  * Flow: response_format and its like → constraintOf → grammar/ → Constraint → generate.ts.
  */
 import type { Constraint } from "../generate/constraint.ts";
+import { keptConstraint } from "../generate/kept-constraint.ts";
 import type { Model } from "../generate/model.ts";
 import {
   gbnfConstraint,
@@ -23,10 +24,6 @@ export type Structure =
   | { readonly kind: "object" }
   | { readonly kind: "regex"; readonly pattern: string }
   | { readonly kind: "gbnf"; readonly grammar: string };
-
-/** Constraints kept for each tokenizer: the masks of a large grammar take megabytes. */
-const MOST_KEPT = 32;
-const kept = new WeakMap<Tokenizer, Map<string, Constraint>>();
 
 /** @throws {RequestError} 400 that names the field, for a schema or grammar that cannot be met, or for two of them. */
 export function constraintOf(model: Model, fields: GenerationFields): Constraint | undefined {
@@ -51,15 +48,7 @@ export function structureOf(
 /** @throws {RequestError} 400 that names `param`. */
 export function compile(model: Model, structure: Structure, param: string): Constraint {
   const { tokenizer } = model;
-  const constraints = kept.get(tokenizer) ?? new Map<string, Constraint>();
-  kept.set(tokenizer, constraints);
-  const key = JSON.stringify(structure);
-  const known = constraints.get(key) ?? compileWith(tokenizer, structure, param);
-  // The last used stands last: the first is the one to forget.
-  constraints.delete(key);
-  constraints.set(key, known);
-  if (constraints.size > MOST_KEPT) constraints.delete(constraints.keys().next().value ?? "");
-  return known;
+  return keptConstraint(tokenizer, structure, () => compileWith(tokenizer, structure, param));
 }
 
 function compileWith(tokenizer: Tokenizer, structure: Structure, param: string): Constraint {

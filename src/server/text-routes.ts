@@ -4,8 +4,9 @@
  * Flow: JSON → tokenizer or chat format → JSON.
  */
 import { z } from "@hono/zod-openapi";
+import { renderConversation } from "../generate/tools/render-conversation.ts";
 import type { ServerContext } from "./context.ts";
-import { conversationOf, renderConversation } from "./conversation.ts";
+import { conversationOf } from "./conversation.ts";
 import { RequestError } from "./http/errors.ts";
 import { type ChatRequest, chatRequest } from "./openai/requests.ts";
 

@@ -42,7 +42,7 @@ export interface Bank {
 
 /** Runs op calls in the order given; `read` waits for every earlier call. */
 export interface Device extends Bank {
-  readonly name: "reference" | "wasm" | "webgpu";
+  readonly name: "reference" | "wasm";
   /** Rows of one prefill step that suit this device: more would not be faster, or would delay an abort too long. */
   readonly prefillRows: number;
   /**

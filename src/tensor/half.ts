@@ -8,11 +8,16 @@ const floats = new Float32Array(1);
 const bits = new Uint32Array(floats.buffer);
 
 /** The f32 value of every F16 bit pattern, [65536]: a look-up costs less than taking the pattern apart. */
-export const halfToFloatTable: Float32Array = makeTable();
+const halfToFloatTable: Float32Array = makeTable();
 
 /** The value of an F16 bit pattern. */
 export function halfToFloat(half: number): number {
   return halfToFloatTable[half];
+}
+
+/** The value of an F16 among bytes, low byte first. */
+export function halfAt(bytes: Uint8Array, byte: number): number {
+  return halfToFloatTable[bytes[byte] | (bytes[byte + 1] << 8)];
 }
 
 /** The nearest F16 of an f32 (another number is rounded to f32 first), as bits; infinity from ±65520 on. */

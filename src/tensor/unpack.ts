@@ -9,7 +9,7 @@
  */
 import { CriaError } from "../shared/errors.ts";
 import { blockBytes, blockLength, type TensorFormat } from "./format.ts";
-import { bfloatToFloat, halfToFloatTable } from "./half.ts";
+import { bfloatToFloat, halfAt } from "./half.ts";
 import { unpackQ2K, unpackQ3K, unpackQ4K, unpackQ5K, unpackQ6K } from "./unpack/k-quants.ts";
 import {
   unpackIQ4NL,
@@ -138,8 +138,7 @@ function readNumbers(
       }
       return;
     case "F16":
-      for (let c = 0; c < columns; c++)
-        out[c] = halfToFloatTable[bytes[byte + 2 * c] | (bytes[byte + 2 * c + 1] << 8)];
+      for (let c = 0; c < columns; c++) out[c] = halfAt(bytes, byte + 2 * c);
       return;
     case "BF16":
       for (let c = 0; c < columns; c++)

@@ -92,26 +92,26 @@ export function byteLevelCodec(vocabulary: Vocabulary): Codec {
 }
 
 class ByteLevelDecoder implements StreamDecoder {
-  private readonly vocabulary: Vocabulary;
-  private readonly contentOf: (id: number) => Uint8Array;
-  private readonly showSpecial: boolean;
-  private readonly bytes = new Utf8Stream();
+  readonly #vocabulary: Vocabulary;
+  readonly #contentOf: (id: number) => Uint8Array;
+  readonly #showSpecial: boolean;
+  readonly #bytes = new Utf8Stream();
 
   constructor(vocabulary: Vocabulary, contentOf: (id: number) => Uint8Array, options: DecodeOptions) {
-    this.vocabulary = vocabulary;
-    this.contentOf = contentOf;
-    this.showSpecial = options.showSpecial ?? false;
+    this.#vocabulary = vocabulary;
+    this.#contentOf = contentOf;
+    this.#showSpecial = options.showSpecial ?? false;
   }
 
   push(id: number): string {
-    const kind = this.vocabulary.kinds[id];
+    const kind = this.#vocabulary.kinds[id];
     if (kind !== kindCodes.control && kind !== kindCodes.unknown)
-      return this.bytes.pushAll(this.contentOf(id));
-    return this.showSpecial ? this.bytes.flush() + this.vocabulary.pieces[id]! : "";
+      return this.#bytes.pushAll(this.#contentOf(id));
+    return this.#showSpecial ? this.#bytes.flush() + this.#vocabulary.pieces[id]! : "";
   }
 
   flush(): string {
-    return this.bytes.flush();
+    return this.#bytes.flush();
   }
 }
 

@@ -4,8 +4,9 @@ import { byteLevelVocabulary, sentencePieceVocabulary } from "../../tests/builde
 import { dataFile } from "../../tests/data.ts";
 import { readGgufMetadata } from "../../tests/gguf-metadata.ts";
 import type { MetadataValue } from "../files/stored-tensor.ts";
-import { vocabularyFromGguf, vocabularyToGguf } from "./from-gguf.ts";
+import { vocabularyFromGguf } from "./from-gguf.ts";
 import { vocabularyFromSentencePiece } from "./from-sentence-piece.ts";
+import { vocabularyToGguf } from "./to-gguf.ts";
 
 const spaced = sentencePieceVocabulary(["▁a", "b"]);
 const bytes = byteLevelVocabulary(["a b"], ["<|endoftext|>"], {

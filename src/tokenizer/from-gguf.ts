@@ -1,7 +1,7 @@
 /**
- * A vocabulary in GGUF's metadata, the tokenizer.ggml keys: read as llama.cpp reads it, and written for `convert`.
+ * A vocabulary from GGUF's metadata, the tokenizer.ggml keys, read as llama.cpp reads them.
  *
- * Flow: files/gguf/read.ts → vocabularyFromGguf → createTokenizer; any loader → vocabularyToGguf → files/gguf/write.ts.
+ * Flow: files/gguf/read.ts → vocabularyFromGguf → createTokenizer; the other way: to-gguf.ts.
  * Source: the GGUF specification; llama.cpp's defaults for keys that a file leaves out.
  */
 import type { Metadata, MetadataValue } from "../files/stored-tensor.ts";
@@ -11,11 +11,11 @@ import { withTurnEnd } from "./special-tokens.ts";
 import type { SpecialIds } from "./tokenizer.ts";
 import { checkVocabulary, kindCodes, type Vocabulary } from "./vocabulary.ts";
 
-const prefix = "tokenizer.ggml.";
+export const keyPrefix = "tokenizer.ggml.";
 const source = "GGUF metadata";
 
-/** The key of every special id. */
-const idKeys: Readonly<Record<keyof SpecialIds, string>> = {
+/** The key of every special id, without the prefix. */
+export const idKeys: Readonly<Record<keyof SpecialIds, string>> = {
   bos: "bos_token_id",
   eos: "eos_token_id",
   eot: "eot_token_id",
@@ -33,15 +33,15 @@ const wholeWordRules: readonly string[] = ["llama-bpe", "tekken"];
  * the keys disagree.
  */
 export function vocabularyFromGguf(metadata: Metadata): Vocabulary {
-  const model = metadata.get(`${prefix}model`);
-  if (model === undefined) throw new CriaError("not-found", `${source}: expected the key ${prefix}model`);
+  const model = metadata.get(`${keyPrefix}model`);
+  if (model === undefined) throw new CriaError("not-found", `${source}: expected the key ${keyPrefix}model`);
   if (model !== "llama" && model !== "gpt2")
     throw new CriaError(
       "unsupported",
       `${source}: expected the tokenizer model llama or gpt2, found ${shown(model)}`,
     );
   const pieces = strings(metadata, "tokens");
-  if (!pieces) throw new CriaError("not-found", `${source}: expected the key ${prefix}tokens`);
+  if (!pieces) throw new CriaError("not-found", `${source}: expected the key ${keyPrefix}tokens`);
   const isLlama = model === "llama";
   const preTokenizer = isLlama ? "" : (single(metadata, "pre", "string") ?? "default");
   const rule = preTokenizerOf(preTokenizer) ?? preTokenizer;
@@ -68,41 +68,6 @@ export function vocabularyFromGguf(metadata: Metadata): Vocabulary {
   return withTurnEnd(checkVocabulary(vocabulary, source));
 }
 
-/**
- * Returns the metadata that stores a vocabulary. Numbers are ids, for GGUF's u32; lists of numbers are typed arrays.
- *
- * @throws {CriaError} code "unsupported" when its words are cut by a rule that GGUF has no name for.
- */
-export function vocabularyToGguf(vocabulary: Vocabulary): Metadata {
-  if (vocabulary.preTokenizer === "patterns")
-    throw new CriaError(
-      "unsupported",
-      "the tokenizer cuts words by a pattern of its own, which GGUF has no name for",
-    );
-  if (vocabulary.removeExtraWhitespaces)
-    throw new CriaError(
-      "unsupported",
-      "the tokenizer removes extra spaces, which programs that read GGUF do not",
-    );
-  const isLlama = vocabulary.model === "llama";
-  const entries = new Map<string, MetadataValue>();
-  const put = (key: string, value: MetadataValue) => entries.set(prefix + key, value);
-  put("model", vocabulary.model);
-  put("pre", isLlama ? "default" : vocabulary.preTokenizer);
-  put("tokens", vocabulary.pieces);
-  if (isLlama) put("scores", vocabulary.scores);
-  put("token_type", Int32Array.from(vocabulary.kinds));
-  if (!isLlama) put("merges", vocabulary.merges);
-  for (const [name, key] of Object.entries(idKeys)) {
-    const id = vocabulary.special[name as keyof SpecialIds];
-    if (id !== undefined) put(key, id);
-  }
-  put("add_bos_token", vocabulary.addBos);
-  put("add_eos_token", vocabulary.addEos);
-  if (isLlama) put("add_space_prefix", vocabulary.addSpacePrefix);
-  return entries;
-}
-
 /** Ids out of range are ignored, as llama.cpp does. SentencePiece files without keys have 0, 1 and 2. */
 function specialIds(metadata: Metadata, isLlama: boolean, pieceCount: number): SpecialIds {
   const defaults: SpecialIds = isLlama ? { unknown: 0, bos: 1, eos: 2 } : {};
@@ -123,7 +88,7 @@ function kindCode(value: number): number {
   if (Number.isInteger(value) && value >= 0 && value <= kindCodes.byte) return value;
   throw new CriaError(
     "bad-file",
-    `${source}: expected token types from 0 to 6 in ${prefix}token_type, found ${value}`,
+    `${source}: expected token types from 0 to 6 in ${keyPrefix}token_type, found ${value}`,
   );
 }
 
@@ -138,29 +103,29 @@ function single<Type extends keyof ValueTypes>(
   key: string,
   type: Type,
 ): ValueTypes[Type] | undefined {
-  const value = metadata.get(prefix + key);
+  const value = metadata.get(keyPrefix + key);
   if (value === undefined) return undefined;
   if (typeof value !== type)
     throw new CriaError(
       "bad-file",
-      `${source}: expected ${prefix}${key} to be a ${type}, found ${shown(value)}`,
+      `${source}: expected ${keyPrefix}${key} to be a ${type}, found ${shown(value)}`,
     );
   return value as ValueTypes[Type];
 }
 
 function strings(metadata: Metadata, key: string): string[] | undefined {
-  const value = metadata.get(prefix + key);
+  const value = metadata.get(keyPrefix + key);
   if (value === undefined) return undefined;
   if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
-  throw new CriaError("bad-file", `${source}: expected ${prefix}${key} to be a list of strings`);
+  throw new CriaError("bad-file", `${source}: expected ${keyPrefix}${key} to be a list of strings`);
 }
 
 function numbers(metadata: Metadata, key: string): ArrayLike<number> | undefined {
-  const value = metadata.get(prefix + key);
+  const value = metadata.get(keyPrefix + key);
   if (value === undefined) return undefined;
   if (ArrayBuffer.isView(value)) return value;
   if (Array.isArray(value) && value.every((item) => typeof item === "number")) return value;
-  throw new CriaError("bad-file", `${source}: expected ${prefix}${key} to be a list of numbers`);
+  throw new CriaError("bad-file", `${source}: expected ${keyPrefix}${key} to be a list of numbers`);
 }
 
 function shown(value: MetadataValue): string {

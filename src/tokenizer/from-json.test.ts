@@ -7,9 +7,10 @@ import {
 } from "../../tests/builders/vocabulary.ts";
 import { CriaError } from "../shared/errors.ts";
 import { createTokenizer } from "./create-tokenizer.ts";
-import { vocabularyFromGguf, vocabularyToGguf } from "./from-gguf.ts";
+import { vocabularyFromGguf } from "./from-gguf.ts";
 import { vocabularyFromJson } from "./from-json.ts";
 import { gpt2Pattern } from "./split-patterns.ts";
+import { vocabularyToGguf } from "./to-gguf.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 const llama3Pattern =

@@ -10,6 +10,7 @@
  * Flow: file text → vocabularyFromJson → createTokenizer.
  * Source: the tokenizers library's serialised form.
  */
+import { defined } from "../shared/defined.ts";
 import { CriaError } from "../shared/errors.ts";
 import { entriesOf, isRecord, type Json, JsonPart } from "./json-part.ts";
 import { readPipeline } from "./json-pipeline.ts";
@@ -190,9 +191,4 @@ function tokenName(value: Json | undefined): string | undefined {
 
 function knownName(idOf: ReadonlyMap<string, number>, names: readonly string[]): string | undefined {
   return names.find((name) => idOf.has(name));
-}
-
-function defined<Value>(values: Readonly<Record<string, Value | undefined>>): Record<string, Value> {
-  const entries = Object.entries(values).filter((entry): entry is [string, Value] => entry[1] !== undefined);
-  return Object.fromEntries(entries);
 }

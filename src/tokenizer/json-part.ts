@@ -20,11 +20,11 @@ export function entriesOf(record: JsonRecord): [string, Json][] {
 
 export class JsonPart {
   readonly value: JsonRecord;
-  private readonly path: string;
+  readonly #path: string;
 
   constructor(value: JsonRecord, path: string) {
     this.value = value;
-    this.path = path;
+    this.#path = path;
   }
 
   /** @throws {CriaError} code "bad-file" unless the text is a JSON object. */
@@ -43,7 +43,7 @@ export class JsonPart {
   part(key: string): JsonPart {
     const value = this.value[key];
     if (!isRecord(value)) throw this.bad(`expected an object under ${JSON.stringify(key)}`);
-    return new JsonPart(value, `${this.path}.${key}`);
+    return new JsonPart(value, `${this.#path}.${key}`);
   }
 
   /** The objects of a list; none when the key is absent. */
@@ -52,7 +52,7 @@ export class JsonPart {
     if (!Array.isArray(value)) throw this.bad(`expected a list under ${JSON.stringify(key)}`);
     return value.map((item: Json, index) => {
       if (!isRecord(item)) throw this.bad(`expected an object as item ${index} of ${JSON.stringify(key)}`);
-      return new JsonPart(item, `${this.path}.${key}[${index}]`);
+      return new JsonPart(item, `${this.#path}.${key}[${index}]`);
     });
   }
 
@@ -77,10 +77,10 @@ export class JsonPart {
   }
 
   bad(message: string): CriaError {
-    return new CriaError("bad-file", `${this.path}: ${message}`);
+    return new CriaError("bad-file", `${this.#path}: ${message}`);
   }
 
   unsupported(message: string): CriaError {
-    return new CriaError("unsupported", `${this.path}: ${message}`);
+    return new CriaError("unsupported", `${this.#path}: ${message}`);
   }
 }

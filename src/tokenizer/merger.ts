@@ -17,45 +17,46 @@ const positionRange = 2 ** 32;
 
 /** A hash table from a pair of numbers to a rank and a merged symbol, in one Int32Array so that a probe is one cache line. */
 export class PairTable {
-  private slots: Int32Array;
-  private mask: number;
-  private count = 0;
+  #slots: Int32Array;
+  #mask: number;
+  #count = 0;
 
   constructor(expectedCount = 16) {
     const capacity = 2 ** Math.ceil(Math.log2(Math.max(16, expectedCount * 2)));
-    this.slots = new Int32Array(capacity * 4).fill(-1);
-    this.mask = capacity - 1;
+    this.#slots = new Int32Array(capacity * 4).fill(-1);
+    this.#mask = capacity - 1;
   }
 
   /** Stores a pair; one that is there already keeps its first value. */
   add(left: number, right: number, rank: number, merged: number): void {
-    if (this.count * 2 > this.mask) this.grow();
-    const at = this.probe(left, right);
-    if (this.slots[at] !== -1) return;
-    const { slots } = this;
+    if (this.#count * 2 > this.#mask) this.#grow();
+    const at = this.#probe(left, right);
+    if (this.#slots[at] !== -1) return;
+    const slots = this.#slots;
     slots[at] = left;
     slots[at + 1] = right;
     slots[at + 2] = rank;
     slots[at + 3] = merged;
-    this.count++;
+    this.#count++;
   }
 
   /** Where `rankAt` and `mergedAt` find the pair, or -1. */
   find(left: number, right: number): number {
-    const at = this.probe(left, right);
-    return this.slots[at] === -1 ? -1 : at;
+    const at = this.#probe(left, right);
+    return this.#slots[at] === -1 ? -1 : at;
   }
 
   rankAt(at: number): number {
-    return this.slots[at + 2]!;
+    return this.#slots[at + 2]!;
   }
 
   mergedAt(at: number): number {
-    return this.slots[at + 3]!;
+    return this.#slots[at + 3]!;
   }
 
-  private probe(left: number, right: number): number {
-    const { slots, mask } = this;
+  #probe(left: number, right: number): number {
+    const slots = this.#slots;
+    const mask = this.#mask;
     let hash = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b);
     hash ^= hash >>> 15;
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
@@ -65,12 +66,12 @@ export class PairTable {
     }
   }
 
-  private grow(): void {
-    const old = this.slots;
-    this.slots = new Int32Array(old.length * 2).fill(-1);
-    this.mask = this.slots.length / 4 - 1;
+  #grow(): void {
+    const old = this.#slots;
+    this.#slots = new Int32Array(old.length * 2).fill(-1);
+    this.#mask = this.#slots.length / 4 - 1;
     for (let at = 0; at < old.length; at += 4)
-      if (old[at] !== -1) this.slots.set(old.subarray(at, at + 4), this.probe(old[at]!, old[at + 1]!));
+      if (old[at] !== -1) this.#slots.set(old.subarray(at, at + 4), this.#probe(old[at]!, old[at + 1]!));
   }
 }
 
@@ -151,29 +152,29 @@ const removed = -3;
 /** Smallest number first. Each node has four children, which lie side by side: half the depth, half the cache misses. */
 class MinHeap {
   size = 0;
-  private keys: Float64Array;
+  #keys: Float64Array;
 
   constructor(capacity: number) {
-    this.keys = new Float64Array(capacity);
+    this.#keys = new Float64Array(capacity);
   }
 
   /** Adds without ordering; `order` must follow. */
   append(key: number): void {
-    this.keys[this.size++] = key;
+    this.#keys[this.size++] = key;
   }
 
   order(): void {
     // An ascending array is a heap.
-    this.keys.subarray(0, this.size).sort();
+    this.#keys.subarray(0, this.size).sort();
   }
 
   add(key: number): void {
-    if (this.size === this.keys.length) {
+    if (this.size === this.#keys.length) {
       const grown = new Float64Array(this.size * 2);
-      grown.set(this.keys);
-      this.keys = grown;
+      grown.set(this.#keys);
+      this.#keys = grown;
     }
-    const { keys } = this;
+    const keys = this.#keys;
     let i = this.size++;
     while (i > 0) {
       const parent = (i - 1) >> 2;
@@ -185,7 +186,7 @@ class MinHeap {
   }
 
   takeLowest(): number {
-    const { keys } = this;
+    const keys = this.#keys;
     const lowest = keys[0]!;
     const size = --this.size;
     const key = keys[size]!;

@@ -158,7 +158,7 @@ function checkStreaming(tokenizer: Tokenizer): void {
   );
 }
 
-/** reference/llama2.md 2.5: facts about Llama 2's tokenizer. */
+/** Ids of Llama 2's own tokenizer. */
 const vectors: readonly (readonly [text: string, ids: string])[] = [
   ["", ""],
   ["Hello", "15043"],

@@ -142,44 +142,44 @@ function shownText(piece: string, kind: number): string {
 }
 
 class SentencePieceDecoder implements StreamDecoder {
-  private readonly vocabulary: Vocabulary;
-  private readonly showSpecial: boolean;
-  private readonly bytes = new Utf8Stream();
+  readonly #vocabulary: Vocabulary;
+  readonly #showSpecial: boolean;
+  readonly #bytes = new Utf8Stream();
   /** Whether a leading space is still to be dropped. */
-  private atStart: boolean;
+  #atStart: boolean;
 
   constructor(vocabulary: Vocabulary, options: DecodeOptions) {
-    this.vocabulary = vocabulary;
-    this.showSpecial = options.showSpecial ?? false;
-    this.atStart = !options.continues && (vocabulary.addSpacePrefix || vocabulary.removeExtraWhitespaces);
+    this.#vocabulary = vocabulary;
+    this.#showSpecial = options.showSpecial ?? false;
+    this.#atStart = !options.continues && (vocabulary.addSpacePrefix || vocabulary.removeExtraWhitespaces);
   }
 
   push(id: number): string {
-    const kind = this.vocabulary.kinds[id];
+    const kind = this.#vocabulary.kinds[id];
     if (kind === kindCodes.byte) {
-      this.atStart = false;
-      return this.bytes.push(byteOfPiece(this.vocabulary.pieces[id]!)!);
+      this.#atStart = false;
+      return this.#bytes.push(byteOfPiece(this.#vocabulary.pieces[id]!)!);
     }
-    const rest = this.bytes.isEmpty ? "" : this.bytes.flush();
-    if (kind === kindCodes.control && !this.showSpecial) return rest;
+    const rest = this.#bytes.isEmpty ? "" : this.#bytes.flush();
+    if (kind === kindCodes.control && !this.#showSpecial) return rest;
     if (kind !== kindCodes.control && kind !== kindCodes.unknown)
-      return rest + this.withoutPrefix(shownText(this.vocabulary.pieces[id]!, kind!));
-    this.atStart = false;
-    return rest + (kind === kindCodes.control ? this.vocabulary.pieces[id]! : unknownText);
+      return rest + this.#withoutPrefix(shownText(this.#vocabulary.pieces[id]!, kind!));
+    this.#atStart = false;
+    return rest + (kind === kindCodes.control ? this.#vocabulary.pieces[id]! : unknownText);
   }
 
   flush(): string {
-    return this.bytes.flush();
+    return this.#bytes.flush();
   }
 
-  private withoutPrefix(text: string): string {
-    if (!this.atStart || text === "") return text;
+  #withoutPrefix(text: string): string {
+    if (!this.#atStart || text === "") return text;
     if (!text.startsWith(" ")) {
-      this.atStart = false;
+      this.#atStart = false;
       return text;
     }
     // Where runs of spaces are removed, every leading one is; otherwise only the first.
-    this.atStart = this.vocabulary.removeExtraWhitespaces && text.length === 1;
+    this.#atStart = this.#vocabulary.removeExtraWhitespaces && text.length === 1;
     return text.slice(1);
   }
 }

@@ -10,6 +10,7 @@
  * Source: Kudo & Richardson 2018, arXiv 1808.06226; the settings of Llama 2's tokenizer.model.
  */
 import { CriaError, throwIfAborted } from "../shared/errors.ts";
+import { nextTurn } from "../shared/next-turn.ts";
 import { withTurnEnd } from "./special-tokens.ts";
 import { learnMerges } from "./train-merges.ts";
 import { ChunkCounter, countCharacters, isControl, spaceMark, wordsOf } from "./train-words.ts";
@@ -67,7 +68,7 @@ export async function trainTokenizer(
     reported = done;
     throwIfAborted(signal);
     onProgress?.({ phase: "counting", done });
-    await pause();
+    await nextTurn();
   }
   onProgress?.({ phase: "counting", done });
   throwIfAborted(signal);
@@ -89,7 +90,7 @@ export async function trainTokenizer(
     reserved: new Set(fixed.map(({ piece }) => piece)),
     async onProgress(learned) {
       onProgress?.({ phase: "merging", done: learned, total: count });
-      await pause();
+      await nextTurn();
       throwIfAborted(signal);
     },
   });
@@ -107,8 +108,8 @@ type Settings = Required<Omit<TokenizerTraining, "signal" | "onProgress">>;
 function checkedSettings(options: TokenizerTraining): Settings {
   const { vocabularySize, controlSymbols = [], characterCoverage = 0.99995, maxPieceLength = 16 } = options;
   const { byteFallback = true, addSpacePrefix = true, splitDigits = true } = options;
-  const refuse = (expected: string, found: unknown) =>
-    new CriaError("bad-input", `train tokenizer: expected ${expected}, found ${String(found)}`);
+  const refuse = (expected: string, got: unknown) =>
+    new CriaError("bad-input", `train tokenizer: expected ${expected}, got ${String(got)}`);
   if (!Number.isInteger(vocabularySize) || vocabularySize < 4 || vocabularySize > 1 << 20)
     throw refuse(`vocabularySize from 4 to ${1 << 20}`, vocabularySize);
   if (!(characterCoverage > 0 && characterCoverage <= 1))
@@ -198,9 +199,4 @@ function assemble(fixed: readonly FixedPiece[], learned: readonly string[], sett
     patterns: [],
   };
   return withTurnEnd(checkVocabulary(vocabulary, "train tokenizer"));
-}
-
-/** Lets the caller's thread do something else: answer, draw, or abort this. */
-function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }

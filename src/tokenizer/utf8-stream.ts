@@ -11,27 +11,27 @@
 const replacement = "\uFFFD";
 
 export class Utf8Stream {
-  private readonly pending = new Uint8Array(4);
-  private count = 0;
+  readonly #pending = new Uint8Array(4);
+  #count = 0;
 
   get isEmpty(): boolean {
-    return this.count === 0;
+    return this.#count === 0;
   }
 
   /** Takes a byte and returns the text that is now certain. */
   push(byte: number): string {
-    if (this.count === 0 && byte < 0x80) return String.fromCharCode(byte);
-    this.pending[this.count++] = byte;
+    if (this.#count === 0 && byte < 0x80) return String.fromCharCode(byte);
+    this.#pending[this.#count++] = byte;
     let text = "";
-    while (this.count > 0) {
-      const length = sequenceLength(this.pending, this.count);
-      if (length > this.count) break;
+    while (this.#count > 0) {
+      const length = sequenceLength(this.#pending, this.#count);
+      if (length > this.#count) break;
       if (length === 0) {
         text += replacement;
-        this.drop(1);
+        this.#drop(1);
       } else {
-        text += String.fromCodePoint(codePoint(this.pending, length));
-        this.drop(length);
+        text += String.fromCodePoint(codePoint(this.#pending, length));
+        this.#drop(length);
       }
     }
     return text;
@@ -45,14 +45,14 @@ export class Utf8Stream {
 
   /** Gives up on what is pending: one U+FFFD for each byte. */
   flush(): string {
-    const text = replacement.repeat(this.count);
-    this.count = 0;
+    const text = replacement.repeat(this.#count);
+    this.#count = 0;
     return text;
   }
 
-  private drop(length: number): void {
-    this.pending.copyWithin(0, length, this.count);
-    this.count -= length;
+  #drop(length: number): void {
+    this.#pending.copyWithin(0, length, this.#count);
+    this.#count -= length;
   }
 }
 

@@ -29,8 +29,6 @@ export interface CheckpointState {
   readonly step: number;
   /** Of everything that decides what the run computes: a checkpoint of another recipe is not resumed. */
   readonly fingerprint: string;
-  /** What else a run wants to find again, such as losses. */
-  readonly extra?: Readonly<Record<string, unknown>>;
 }
 
 interface CheckpointFile extends CheckpointState {
@@ -105,7 +103,7 @@ export async function loadCheckpoint(
   if ((await place.hashFiles([data])) !== description.sha256)
     throw new CriaError("bad-file", `${data}: the checkpoint is damaged (its SHA-256 differs); ${advice}`);
   await readParameters(files, data, store);
-  return { step: description.step, fingerprint, ...(description.extra ? { extra: description.extra } : {}) };
+  return { step: description.step, fingerprint };
 }
 
 async function readDescription(

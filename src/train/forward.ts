@@ -14,15 +14,17 @@ import type { ModelConfig } from "../model/config.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Dropout, Parameter, Tape, Variable } from "./tape.ts";
 
-/** A matrix that can have an adapter, under GGUF's names. */
-export type AdapterTarget =
-  | "attn_q"
-  | "attn_k"
-  | "attn_v"
-  | "attn_output"
-  | "ffn_gate"
-  | "ffn_up"
-  | "ffn_down";
+/** The matrices of a block that can have an adapter, under GGUF's names. */
+export const adapterTargets = [
+  "attn_q",
+  "attn_k",
+  "attn_v",
+  "attn_output",
+  "ffn_gate",
+  "ffn_up",
+  "ffn_down",
+] as const;
+export type AdapterTarget = (typeof adapterTargets)[number];
 
 /** B·A beside a matrix of weights. */
 export interface Adapter {
@@ -149,11 +151,6 @@ function feedForward(
   return sum;
 }
 
-const targets: readonly AdapterTarget[] = [
-  ...(["attn_q", "attn_k", "attn_v", "attn_output"] as const),
-  ...(["ffn_gate", "ffn_up", "ffn_down"] as const),
-];
-
 function adapt(
   { tape, model }: Pass,
   layer: TrainingLayer,
@@ -166,7 +163,7 @@ function adapt(
   const adapter = layer.adapters?.[target];
   if (!adapter) return;
   const dropout = model.adapterDropout;
-  const salt = index * targets.length + targets.indexOf(target);
+  const salt = index * adapterTargets.length + adapterTargets.indexOf(target);
   const input = dropout ? tape.dropout(x, dropout, salt) : x;
   const low = tape.matmul(input, [adapter.a]);
   tape.addProduct(y, columnFirst, low, adapter.b, model.adapterScale ?? 1);

@@ -4,7 +4,7 @@
  *   clip = min(1, maximum norm / ‖gradient‖)      then ops/adam-w.ts for every group
  *
  * Flow: Tape.backward (gradients) → Optimizer.step → weights of the next forward pass.
- * Source: reference recipe of Llama 2 (arXiv 2307.09288, §2.2): β 0.9 and 0.95, ε 1e-5, decay 0.1, clipping at 1.
+ * Source: the recipe of Llama 2 (arXiv 2307.09288, §2.2): β 0.9 and 0.95, ε 1e-5, decay 0.1, clipping at 1.
  */
 import { CriaError } from "../shared/errors.ts";
 import type { Device, Plan } from "../tensor/device.ts";
@@ -73,11 +73,7 @@ export class Optimizer {
     this.#device.replay(this.#norm);
     const bytes = await this.#device.read(this.#memory, this.#sum.byteOffset, 4);
     const norm = Math.sqrt(new DataView(bytes.buffer, bytes.byteOffset).getFloat32(0, true));
-    if (!Number.isFinite(norm))
-      throw new CriaError(
-        "diverged",
-        `step ${step}: the norm of the gradients is ${norm}; the weights are those of step ${step - 1}. A lower rate, a longer warm-up or other data may help`,
-      );
+    if (!Number.isFinite(norm)) throw divergedAt(step, `the norm of the gradients is ${norm}`);
     const { beta1, beta2, maximumNorm } = this.#options;
     const clip = maximumNorm > 0 && norm > maximumNorm ? maximumNorm / norm : 1;
     const settings = Float32Array.of(rate, clip, 1 - beta1 ** step, 1 - beta2 ** step);
@@ -89,4 +85,13 @@ export class Optimizer {
   dispose(): void {
     this.#device.free(this.#memory);
   }
+}
+
+/** The error of a step whose loss or gradients are not finite, before it has changed a weight. */
+export function divergedAt(step: number, what: string): CriaError {
+  const advice = "A lower rate, a longer warm-up or other data may help";
+  return new CriaError(
+    "diverged",
+    `step ${step}: ${what}; the weights are those of step ${step - 1}. ${advice}`,
+  );
 }

@@ -36,7 +36,7 @@ export class TrainingPass {
   readonly #inputs: TrainingInputs;
   readonly #forward: Plan;
   readonly #backward: Plan;
-  /** [1, 1] I32 for dropout. */
+  /** For its dropout, whose seed changes with each batch. */
   readonly #model: TrainingModel;
 
   constructor(device: Device, config: ModelConfig, model: TrainingModel, shape: PassShape) {

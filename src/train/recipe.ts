@@ -13,7 +13,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 import type { RecommendedSampling } from "../model/recommended-sampling.ts";
 import { CriaError } from "../shared/errors.ts";
-import type { AdapterTarget } from "./forward.ts";
+import { type AdapterTarget, adapterTargets } from "./forward.ts";
 import type { AdamWOptions } from "./optimizer.ts";
 import type { Schedule } from "./schedule.ts";
 
@@ -127,7 +127,7 @@ const model = z.strictObject({
 
 const source = z.strictObject({
   path: z.string(),
-  /** Share of the batches' windows relative to the other sources. */
+  /** Share of the tokens relative to the other sources. */
   weight: positive.default(1),
   /** Between the documents of a text file; default `<|endoftext|>`. */
   separator: z.string().optional(),
@@ -162,11 +162,6 @@ const adamW = z.strictObject({
   weightDecay: z.number().min(0).default(0.1),
   maximumNorm: z.number().min(0).default(1),
 });
-
-const adapterTargets = [
-  ...(["attn_q", "attn_k", "attn_v", "attn_output"] as const),
-  ...(["ffn_gate", "ffn_up", "ffn_down"] as const),
-] as const;
 
 const lora = z.strictObject({
   rank: count.default(8),

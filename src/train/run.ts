@@ -17,19 +17,11 @@ import { CriaError, throwIfAborted } from "../shared/errors.ts";
 import type { Device } from "../tensor/device.ts";
 import { type CheckpointPlace, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import type { Batch } from "./data/batch.ts";
-import { meanLoss, meanLossStep } from "./mean-loss.ts";
-import type { TrainingPass } from "./pass.ts";
-import {
-  type PairReference,
-  type PreferenceSum,
-  type PreferenceTraining,
-  preferenceStep,
-  windowSums,
-} from "./preference-loss.ts";
-import type { DpoRecipe, Recipe } from "./recipe.ts";
+import { type HeldOutData, objectiveOf } from "./objective.ts";
+import type { Recipe } from "./recipe.ts";
 import type { MetricsLine } from "./report.ts";
 import { type MemoryPlan, openSession, type Session } from "./session.ts";
-import { type Objective, type StepMetrics, train } from "./trainer.ts";
+import { type StepMetrics, train } from "./trainer.ts";
 
 /** What a run needs of the platform. */
 export interface RunPlatform {
@@ -42,12 +34,8 @@ export interface RunPlatform {
 }
 
 /** Batches by number: those of one seed are always the same. */
-export interface RunData {
-  /** Characters that a held-out token stands for on average, where that is known. */
-  readonly charactersPerToken?: number | undefined;
+export interface RunData extends HeldOutData {
   batches(start: number): AsyncIterable<Batch>;
-  /** Held-out batches, at most `windows` windows of them. */
-  validation(windows: number): AsyncIterable<Batch>;
 }
 
 export interface RunOptions {
@@ -108,10 +96,10 @@ export async function runTraining(options: RunOptions): Promise<void> {
     const lines = await dropLaterLines(files, metricsPath, start);
     const log = (values: object) => platform.appendLine(metricsPath, JSON.stringify(values));
     options.onStart?.({ step: start, memory: session.memory, parameters: session.store.valueCount });
-    const objective = objectiveOf(options, session);
+    const objective = objectiveOf(recipe, options.data, session);
     const validate = async (step: number): Promise<void> => {
-      const figures = await objective.validate?.(signal);
-      if (!figures || Object.keys(figures).length === 0) return;
+      const figures = await objective.validate(signal);
+      if (Object.keys(figures).length === 0) return;
       await log({ step, validation: figures });
       options.onValidation?.(step, figures);
     };
@@ -204,84 +192,4 @@ async function startOf(options: RunOptions, place: CheckpointPlace, session: Ses
       `${place.folder}: holds a run at step ${state.step}; resume it, or choose another output folder`,
     );
   return state.step;
-}
-
-function objectiveOf(options: RunOptions, session: Session): Objective {
-  return options.recipe.kind === "dpo"
-    ? preferenceObjective(options.recipe, options.data, session)
-    : meanObjective(options.recipe, options.data, session);
-}
-
-function meanObjective(recipe: Recipe, data: RunData, { pass, evaluation }: Session): Objective {
-  return {
-    step: (batches, dropoutSeed) => meanLossStep(pass, batches, dropoutSeed),
-    async validate(signal) {
-      let total = 0;
-      let counted = 0;
-      for await (const batch of data.validation(recipe.validationWindows)) {
-        throwIfAborted(signal);
-        const sum = await meanLoss(evaluation, batch);
-        total += sum.total;
-        counted += sum.counted;
-      }
-      if (counted === 0) return {};
-      const loss = total / counted;
-      const perCharacter = data.charactersPerToken;
-      return perCharacter === undefined ? { loss } : { loss, lossPerCharacter: loss / perCharacter };
-    },
-  };
-}
-
-function preferenceObjective(
-  recipe: DpoRecipe,
-  data: RunData,
-  { pass, evaluation, reference }: Session,
-): Objective {
-  if (!reference) throw new CriaError("bad-input", "preferences need a pass over the base");
-  const step = async (batch: Batch, trains: PreferenceTraining | undefined) =>
-    preferenceStep(
-      trains ? pass : evaluation,
-      batch,
-      await pairReferences(reference, batch),
-      recipe.beta,
-      trains,
-    );
-  return {
-    async step(batches, dropoutSeed) {
-      const pairCount = batches.reduce((sum, batch) => sum + batch.rows / 2, 0);
-      const sums: PreferenceSum[] = [];
-      for (const [index, batch] of batches.entries())
-        sums.push(await step(batch, { pairCount, dropoutSeed: dropoutSeed(index) }));
-      const sum = sumOf(sums);
-      return { total: sum.total, counted: sum.counted, extra: preferenceFigures(sum) };
-    },
-    async validate(signal) {
-      const sums: PreferenceSum[] = [];
-      for await (const batch of data.validation(recipe.validationWindows)) {
-        throwIfAborted(signal);
-        sums.push(await step(batch, undefined));
-      }
-      const sum = sumOf(sums);
-      return sum.counted > 0 ? { loss: sum.total / sum.counted, ...preferenceFigures(sum) } : {};
-    },
-  };
-}
-
-function preferenceFigures({ counted, right, likelier, margin }: PreferenceSum): Record<string, number> {
-  return { accuracy: right / counted, likelier: likelier / counted, margin: margin / counted };
-}
-
-async function pairReferences(reference: TrainingPass, batch: Batch): Promise<PairReference[]> {
-  const sums = windowSums(batch, await reference.forward(batch));
-  return Array.from({ length: batch.rows / 2 }, (_, pair) => ({
-    chosen: sums[2 * pair],
-    rejected: sums[2 * pair + 1],
-  }));
-}
-
-function sumOf(sums: readonly PreferenceSum[]): PreferenceSum {
-  const total = { total: 0, counted: 0, right: 0, likelier: 0, margin: 0 };
-  for (const sum of sums)
-    for (const key of ["total", "counted", "right", "likelier", "margin"] as const) total[key] += sum[key];
-  return total;
 }

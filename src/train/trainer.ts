@@ -1,5 +1,5 @@
 /**
- * The loop of training: batches → loss → gradients → update, with validation and checkpoints on the way.
+ * The loop of training: batches → loss → gradients → update. Validation and checkpoints are the caller's, after a step.
  *
  * A step depends on nothing but its number, the seed and the weights before it, so a run that is resumed from a
  * checkpoint goes on to the bit as if it had never stopped.
@@ -9,7 +9,7 @@
 import { CriaError, throwIfAborted } from "../shared/errors.ts";
 import type { Batch } from "./data/batch.ts";
 import type { LossSum } from "./mean-loss.ts";
-import type { Optimizer } from "./optimizer.ts";
+import { divergedAt, type Optimizer } from "./optimizer.ts";
 import { rateAt, type Schedule } from "./schedule.ts";
 
 export interface StepMetrics {
@@ -38,8 +38,8 @@ export interface Objective {
     batches: readonly Batch[],
     dropoutSeed: (index: number) => number,
   ): Promise<LossSum & { readonly extra?: Readonly<Record<string, number>> }>;
-  /** Loss over the held-out part. */
-  validate?(signal: AbortSignal | undefined): Promise<Readonly<Record<string, number>>>;
+  /** Loss and other figures over the held-out part; none where nothing of it counts. */
+  validate(signal: AbortSignal | undefined): Promise<Readonly<Record<string, number>>>;
 }
 
 export interface TrainOptions {
@@ -72,11 +72,7 @@ export async function train(options: TrainOptions): Promise<void> {
       const sum = await objective.step(batches, (index) => dropoutSeed(seed, step, index));
       const learns = sum.counted > 0;
       const loss = learns ? sum.total / sum.counted : Number.NaN;
-      if (learns && !Number.isFinite(loss))
-        throw new CriaError(
-          "diverged",
-          `step ${step}: the loss is ${loss}; the weights are those of step ${step - 1}. A lower rate, a longer warm-up or other data may help`,
-        );
+      if (learns && !Number.isFinite(loss)) throw divergedAt(step, `the loss is ${loss}`);
       const rate = rateAt(schedule, step, steps);
       const norm = learns ? await optimizer.step(step, rate) : Number.NaN;
       const tokens = batches.reduce((total, batch) => total + batch.rows * batch.length, 0);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type GgufEntry, writeGguf } from "../../src/files/gguf/write.ts";
 import { createTokenizer } from "../../src/tokenizer/create-tokenizer.ts";
-import { vocabularyToGguf } from "../../src/tokenizer/from-gguf.ts";
+import { vocabularyToGguf } from "../../src/tokenizer/to-gguf.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { trainTokenizer } from "../../src/tokenizer/train.ts";
 import type { Vocabulary } from "../../src/tokenizer/vocabulary.ts";

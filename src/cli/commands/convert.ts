@@ -3,9 +3,9 @@ import { type Command, Option } from "commander";
 import { type ConvertType, convertModel, convertTypes } from "../../model/convert.ts";
 import { nodeFiles } from "../../platform/node/file-system.ts";
 import { resolveModel } from "../../platform/node/hub/resolve.ts";
+import { defined } from "../../shared/defined.ts";
 import { interruptible } from "../interrupt.ts";
 import { collect } from "../number-arguments.ts";
-import { given } from "../options.ts";
 import { ProgressBar } from "../progress-bar.ts";
 import { notice } from "../terminal.ts";
 
@@ -42,11 +42,11 @@ export function addConvertCommand(program: Command): void {
           exitCode: 2,
         });
       await interruptible(async (signal) => {
-        const path = await resolveModel(input, { ...given({ offline: flags.offline }), signal });
+        const path = await resolveModel(input, { ...defined({ offline: flags.offline }), signal });
         const bar = new ProgressBar("Writing");
         await convertModel(path, output, nodeFiles, {
           type: flags.type,
-          ...given({ tokenizer: flags.tokenizer }),
+          ...defined({ tokenizer: flags.tokenizer }),
           adapters: flags.lora,
           signal,
           onProgress: (done, total) => bar.update(done, total),

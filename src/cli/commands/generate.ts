@@ -7,6 +7,7 @@
 import { type Command, Option } from "commander";
 import type { GeneratedToken, GenerationResult } from "../../generate/generate.ts";
 import type { Model, PromptOptions } from "../../generate/model.ts";
+import { defined } from "../../shared/defined.ts";
 import { addConstraintOptions, type ConstraintFlags, constraintOf } from "../constraint-options.ts";
 import { addInputOptions, type InputFlags, inputText } from "../input.ts";
 import { breathe } from "../interrupt.ts";
@@ -17,7 +18,6 @@ import {
   addAnswerOptions,
   addRunOptions,
   answerOptions,
-  given,
   type RunFlags,
 } from "../options.ts";
 import { ProgressBar } from "../progress-bar.ts";
@@ -113,7 +113,7 @@ async function printJson(model: Model, prompt: string, flags: Flags, options: Pr
 
 /** A result under the names of llama.cpp's and OpenAI's JSON. */
 function jsonOf(result: GenerationResult): Record<string, unknown> {
-  return given({
+  return defined({
     text: result.text,
     ids: result.ids,
     prompt_ids: result.promptIds,

@@ -1,17 +1,11 @@
 /** `cria inspect`: what a model file holds and needs, before loading it; also of a remote file. */
 import { type Command, Option } from "commander";
+import { defined } from "../../shared/defined.ts";
 import { describeModel } from "../inspect/describe.ts";
 import { metadataLines, reportJson, reportLines, tensorLines } from "../inspect/report.ts";
 import { locateModel } from "../locate-model.ts";
 import { integer } from "../number-arguments.ts";
-import {
-  addCacheOptions,
-  addModelOptions,
-  cacheOption,
-  given,
-  type RunFlags,
-  requireModel,
-} from "../options.ts";
+import { addCacheOptions, addModelOptions, cacheOption, type RunFlags, requireModel } from "../options.ts";
 import { formatBytes } from "../quantities.ts";
 import { errorColors, notice, outputColors, writeJson, writeLine } from "../terminal.ts";
 
@@ -39,7 +33,7 @@ export function addInspectCommand(program: Command): void {
     .option("--json", "print one JSON object")
     .action(async (name: string | undefined, flags: Flags) => {
       const location = await locateModel(requireModel(command, name ?? flags.model), flags.offline === true);
-      const options = given({
+      const options = defined({
         contextLength: flags.ctxSize,
         cacheFormat: cacheOption(flags),
         tokenizer: flags.tokenizer,
@@ -48,7 +42,7 @@ export function addInspectCommand(program: Command): void {
       const fetched = location.fetchedBytes();
       if (flags.json) {
         const all = { tensors: flags.tensors === true, metadata: flags.metadata === true };
-        writeJson({ ...(reportJson(description, all) as object), ...given({ fetchedBytes: fetched }) });
+        writeJson({ ...(reportJson(description, all) as object), ...defined({ fetchedBytes: fetched }) });
         return;
       }
       writeLine(outputColors.bold(location.path));

@@ -1,6 +1,7 @@
 /** `cria perplexity`: how surprised the model is by a text, as llama.cpp counts it. */
 import { type Command, Option } from "commander";
 import { type PerplexityResult, perplexity } from "../../evaluate/perplexity.ts";
+import { defined } from "../../shared/defined.ts";
 import { readTextFile } from "../input.ts";
 import { loadNamed } from "../load-named.ts";
 import { integer } from "../number-arguments.ts";
@@ -9,7 +10,6 @@ import {
   addDeviceOptions,
   addLoraOption,
   addModelOptions,
-  given,
   type RunFlags,
 } from "../options.ts";
 import { ProgressBar } from "../progress-bar.ts";
@@ -44,7 +44,7 @@ export function addPerplexityCommand(program: Command): void {
       const started = performance.now();
       const bar = new ProgressBar("Scoring", formatInteger);
       const result = await perplexity(model, text, {
-        ...given({ chunkLength: flags.ctxSize === 0 ? model.contextLength : flags.ctxSize }),
+        ...defined({ chunkLength: flags.ctxSize === 0 ? model.contextLength : flags.ctxSize }),
         onProgress: ({ chunks, chunkCount }) => bar.update(chunks, chunkCount),
       });
       bar.end();

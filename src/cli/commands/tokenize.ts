@@ -4,12 +4,13 @@ import { openCheckpoint, openTensorFile } from "../../model/checkpoint.ts";
 import { readVocabulary } from "../../model/companions.ts";
 import { nodeFiles } from "../../platform/node/file-system.ts";
 import { resolveModel } from "../../platform/node/hub/resolve.ts";
+import { defined } from "../../shared/defined.ts";
 import { CriaError } from "../../shared/errors.ts";
 import { createTokenizer } from "../../tokenizer/create-tokenizer.ts";
 import { vocabularyFromGguf } from "../../tokenizer/from-gguf.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import { addInputOptions, type InputFlags, inputText } from "../input.ts";
-import { addModelOptions, given, type ModelFlags, requireModel } from "../options.ts";
+import { addModelOptions, type ModelFlags, requireModel } from "../options.ts";
 import { formatTable } from "../table.ts";
 import { writeJson, writeLine, writeOutput } from "../terminal.ts";
 
@@ -45,7 +46,7 @@ export function addTokenizeCommand(program: Command): void {
 async function openTokenizer(command: Command, flags: Flags): Promise<Tokenizer> {
   if (flags.model === undefined && flags.tokenizer !== undefined)
     return createTokenizer(await readVocabulary(flags.tokenizer, nodeFiles));
-  const path = await resolveModel(requireModel(command, flags.model), given({ offline: flags.offline }));
+  const path = await resolveModel(requireModel(command, flags.model), defined({ offline: flags.offline }));
   if (flags.tokenizer === undefined) {
     // A GGUF with a tokenizer needs neither weights nor an architecture that Cria runs.
     const { metadata, close } = await openTensorFile(path, nodeFiles);

@@ -6,7 +6,7 @@
  *
  * Flow: flags → loadNamed (model), readPage, storeOf → createServer → listen.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
@@ -17,10 +17,12 @@ import { readPage } from "../../platform/node/page-folder.ts";
 import { createServer } from "../../server/create-server.ts";
 import type { PageFiles } from "../../server/page.ts";
 import { pageEndpoints } from "../../server/page-data.ts";
+import { defined } from "../../shared/defined.ts";
 import { readTextFile } from "../input.ts";
 import { loadNamed } from "../load-named.ts";
-import { given, type RunFlags } from "../options.ts";
+import type { RunFlags } from "../options.ts";
 import { errorColors, notice, writeLine } from "../terminal.ts";
+import { packageVersion } from "../version.ts";
 
 export interface ServeFlags extends RunFlags {
   readonly port: number;
@@ -50,7 +52,7 @@ export async function serve(flags: ServeFlags): Promise<void> {
   using store = page || typeof flags.data === "string" ? await storeOf(flags) : undefined;
   const loading = loadNamed({
     ...flags,
-    ...given({ chatTemplate: template }),
+    ...defined({ chatTemplate: template }),
     sequences: flags.parallel ?? DEFAULT_PARALLEL,
   });
   // The failure is reported below; the server needs the promise as well.
@@ -61,7 +63,7 @@ export async function serve(flags: ServeFlags): Promise<void> {
   const name = alias ?? fileName?.replace(/\.(gguf|safetensors|pth|bin)$/i, "");
   using server = createServer({
     model: loading,
-    ...given({
+    ...defined({
       name,
       page,
       parallel: flags.parallel,
@@ -70,7 +72,7 @@ export async function serve(flags: ServeFlags): Promise<void> {
     }),
     aliases: [...aliases, ...(fileName === undefined ? [] : [fileName])],
     apiKeys,
-    ...given({ allowedHosts: flags.allowHost, allowedOrigins: flags.allowOrigin }),
+    ...defined({ allowedHosts: flags.allowHost, allowedOrigins: flags.allowOrigin }),
     ...(store ? { endpoints: pageEndpoints(store) } : {}),
     details: await detailsOf(flags.model),
     version: packageVersion(),
@@ -181,9 +183,4 @@ async function detailsOf(
 
 function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || host.startsWith("127.");
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL("../../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }

@@ -2,7 +2,6 @@
  * What a worker of the CPU device does. The first message says which kind it is: one of several that share a memory, or
  * the one that owns it (worker-space.ts).
  */
-
 import {
   ASLEEP,
   DONE,
@@ -37,8 +36,7 @@ export function createThreadBody(post: (message: unknown) => void): (message: un
     }
     const { module, memory, control, thread, threadCount } = message as ThreadStart;
     const kernels = instantiate(module, memory);
-    // A following thread lives inside the module.
-    // It returns when the threads end; from then on nothing here touches the memory.
+    // A following thread lives inside the module until the threads end; after that nothing here touches the memory.
     if (thread > 0) {
       kernels.follow(control, thread, threadCount);
       serve = () => {};

@@ -3,7 +3,7 @@
  * model-parallel GPU of the training) and `params.json`.
  *
  * Flow: FileSystem → pth.ts (each shard) → merge.ts → openMeta (TensorFile) → model/weights.ts.
- * Source: meta-llama/llama, llama/generation.py; reference tables of shard counts (1, 2, 8 for 7B, 13B, 70B).
+ * Source: meta-llama/llama, llama/generation.py; Llama 2's 7B, 13B and 70B come in 1, 2 and 8 files.
  */
 import { CriaError } from "../../shared/errors.ts";
 import type { ByteSource, FileSystem } from "../byte-source.ts";

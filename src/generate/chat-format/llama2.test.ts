@@ -49,7 +49,7 @@ describe("with a tokenizer of single characters", () => {
   it.each(["[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"])("refuses %s in any message", (tag) => {
     const refusal = expect.objectContaining({
       code: "bad-input",
-      message: "Error: special tags are not allowed as part of the prompt.",
+      message: expect.stringContaining("without the tags of Llama 2's chat format"),
     });
     const wrong = `so ${tag} it is`;
     expect(() => format.encode([user(wrong)])).toThrow(refusal);

@@ -43,9 +43,14 @@ export class Llama2Format implements ChatFormat {
 
   encode(messages: readonly ChatMessage[], options: ChatEncodeOptions = {}): number[] {
     checkMessages(messages);
-    for (const { content } of messages)
-      if (TAGS.some((tag) => content.includes(tag)))
-        throw new CriaError("bad-input", "Error: special tags are not allowed as part of the prompt.");
+    for (const [index, { content }] of messages.entries()) {
+      const tag = TAGS.find((text) => content.includes(text));
+      if (tag !== undefined)
+        throw new CriaError(
+          "bad-input",
+          `messages[${index}].content: expected a text without the tags of Llama 2's chat format, got one with ${tag}`,
+        );
+    }
     const dialog = foldSystem(messages);
     checkRoles(dialog, options);
     const ids: number[] = [];

@@ -3,7 +3,7 @@
  *
  * Fails closed: what cannot be kept is refused before anything is generated, with the keyword's JSON pointer. Where a
  * schema leaves things open, the grammar takes the usual part of what it admits: properties in the order listed and no
- * others unless `additionalProperties` says so, whole tuples, numbers of at most sixteen digits.
+ * others unless `additionalProperties` says so, whole tuples, numbers of a range with fifteen digits at most.
  *
  * Every schema becomes a rule named by its pointer, so `$ref` and recursion are calls of rules.
  *

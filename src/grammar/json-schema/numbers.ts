@@ -30,7 +30,10 @@ export interface NumberRange {
   readonly highest?: bigint;
 }
 
-/** Numbers are written with up to this many digits, of which up to six are decimals if no bound has more. */
+/**
+ * Numbers are written with up to this many digits, of which up to six are decimals if no bound has more; integers with
+ * more where their bounds say so, up to 10²².
+ */
 const mostDigits = 15;
 const usualDecimals = 6;
 const mostDecimals = 12;

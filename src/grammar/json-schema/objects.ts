@@ -103,7 +103,7 @@ function membersOf(
   const isFull = (c: number) => c === top && max !== Number.POSITIVE_INFINITY;
   const lead = (c: number) => (c === 0 ? inside : comma);
   for (const [i, { name, value, required }] of properties.entries()) {
-    // The value stands once; the count is what it was before, so one copy for each count is needed all the same.
+    // An edge for each count that is possible here, each with a copy of the value.
     for (let c = 0; c <= Math.min(i, top); c++) {
       if (!required) edges.push({ from: stateOf(i, c), to: stateOf(i + 1, c), label: empty });
       if (isFull(c)) continue;

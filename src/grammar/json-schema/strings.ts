@@ -59,7 +59,7 @@ export function located<Result>(pointer: string, run: () => Result): Result {
   }
 }
 
-/** A pattern for the names that a schema lists. Our reader takes a few escapes that RegExp does not, such as \\-. */
+/** A pattern for the names that a schema lists. Our reader takes a few escapes that RegExp does not, such as \-. */
 export function nameMatcher(pattern: string, pointer: string): RegExp {
   try {
     return new RegExp(pattern, "u");

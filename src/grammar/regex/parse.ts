@@ -94,13 +94,12 @@ class Parser {
     const at = this.#at + 1;
     if (this.#take("^")) return { kind: "edge", side: "start", at };
     if (this.#take("$")) return { kind: "edge", side: "end", at };
-    let term = this.#atom();
-    for (let count = this.#quantifier(); count; count = undefined) {
-      this.#take("?");
-      term = { kind: "repeat", body: term, ...count };
-      if ("*+?".includes(this.#peek() ?? "|")) throw this.#mistake("a quantifier after a quantifier");
-    }
-    return term;
+    const body = this.#atom();
+    const count = this.#quantifier();
+    if (!count) return body;
+    this.#take("?");
+    if ("*+?".includes(this.#peek() ?? "|")) throw this.#mistake("a quantifier after a quantifier");
+    return { kind: "repeat", body, ...count };
   }
 
   #quantifier(): { min: number; max: number } | undefined {
@@ -152,7 +151,6 @@ class Parser {
     }
     const inner = this.#choice();
     if (!this.#take(")")) throw this.#mistake("expected ) to close a group");
-    // Kept apart, so that a quantifier or an edge inside stays inside.
     return inner;
   }
 

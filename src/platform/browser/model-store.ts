@@ -13,6 +13,7 @@
  */
 import { contentRange, exchange, type HttpOptions, retry, TemporaryFailure } from "../../files/http.ts";
 import { CriaError, throwIfAborted } from "../../shared/errors.ts";
+import { hex } from "../../shared/hex.ts";
 
 /** Bytes of a chunk. */
 const CHUNK = 8 << 20;
@@ -280,8 +281,7 @@ async function keyOf(url: string): Promise<string> {
 }
 
 async function hashOf(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
 }
 
 /** One tab at a time for each address. */

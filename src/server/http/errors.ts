@@ -5,7 +5,7 @@
  *
  * Flow: handlers, the SDK (CriaError) → failureOf → errorResponse, or an event in a stream that has begun.
  */
-import { CriaError } from "../../shared/errors.ts";
+import { CriaError, type CriaErrorCode } from "../../shared/errors.ts";
 
 /** OpenAI's kinds of errors, and llama.cpp's for a server that is not ready. */
 export type ErrorType =
@@ -46,15 +46,13 @@ const refused: Answer = { status: 400, type: "invalid_request_error", code: null
 const unavailable: Answer = { status: 503, type: "unavailable_error", code: null };
 
 /** Answers to the errors that a request can cause in the SDK; all others are the server's own fault. */
-const answers: Readonly<Record<string, Answer | undefined>> = {
+const answers: Partial<Readonly<Record<CriaErrorCode, Answer>>> = {
   "bad-input": refused,
   "bad-template": { ...refused, code: "chat_template_error" },
   // The request names a thing of the model, such as a chat template, that the model does not have.
   "not-found": refused,
   unsupported: { ...refused, code: "unsupported" },
   "context-full": { ...refused, code: "context_length_exceeded" },
-  overloaded: { status: 429, type: "rate_limit_error", code: "rate_limit_exceeded", retryAfter: 1 },
-  timeout: { ...unavailable, code: "timeout", retryAfter: 1 },
   // Nobody reads this answer: the client has gone. 499 is nginx's number for it.
   aborted: { status: 499, type: "invalid_request_error", code: "client_closed_request" },
   "no-memory": { ...unavailable, code: "no_memory", retryAfter: 5 },

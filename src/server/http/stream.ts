@@ -60,7 +60,7 @@ export async function streamResponse(
   const encoder = new TextEncoder();
   let pending: Promise<IteratorResult<object, void>> | undefined = events.next();
   try {
-    await within(pending, FIRST_EVENT_MS);
+    await waitAtMost(pending, FIRST_EVENT_MS);
   } catch (error) {
     scope.end();
     throw error;
@@ -131,7 +131,7 @@ export async function streamResponse(
 }
 
 /** Waits for the promise, but no longer than this; throws what it throws meanwhile. */
-async function within(promise: Promise<unknown>, milliseconds: number): Promise<void> {
+async function waitAtMost(promise: Promise<unknown>, milliseconds: number): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, milliseconds);

@@ -10,14 +10,15 @@
 import type { ChatMessage } from "../../generate/chat-format/messages.ts";
 import type { GenerationResult, PromptText } from "../../generate/generate.ts";
 import type { Model } from "../../generate/model.ts";
+import { renderConversation } from "../../generate/tools/render-conversation.ts";
+import type { ToolDefinition } from "../../generate/tools/tool-definition.ts";
 import { requestScope, within } from "../answer.ts";
 import { type ChatEnd, type ChatPiece, chatPieces } from "../chat.ts";
 import type { ServerContext } from "../context.ts";
-import { renderConversation } from "../conversation.ts";
 import { jsonLines, streamResponse } from "../http/stream.ts";
+import { mapped } from "../mapped.ts";
 import { type ChatLogprob, chatLogprob, type ScoredToken } from "../openai/logprobs.ts";
-import type { ToolDefinition } from "../openai/requests.ts";
-import { toolPlan } from "../tools/tool-plan.ts";
+import { toolPlan } from "../tool-plan.ts";
 import {
   type OllamaChatRequest,
   type OllamaGenerateRequest,
@@ -191,13 +192,6 @@ async function collect(
     last = end;
   }
   return json({ content, calls, ...(wantsLogprobs ? { logprobs } : {}) }, last);
-}
-
-async function* mapped<Item, Mapped>(
-  source: AsyncGenerator<Item, void>,
-  map: (item: Item) => Mapped,
-): AsyncGenerator<Mapped, void> {
-  for await (const item of source) yield map(item);
 }
 
 interface LastableLine {

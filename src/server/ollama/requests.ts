@@ -8,9 +8,11 @@
  */
 import { z } from "@hono/zod-openapi";
 import type { GenerateOptions } from "../../generate/generate.ts";
+import type { ToolDefinition } from "../../generate/tools/tool-definition.ts";
 import type { RecommendedSampling } from "../../model/recommended-sampling.ts";
-import { defined, type JsonSchema } from "../openai/fields.ts";
-import { type ToolDefinition, toolDefinition } from "../openai/requests.ts";
+import { defined } from "../../shared/defined.ts";
+import type { JsonSchema } from "../openai/fields.ts";
+import { toolDefinition } from "../openai/requests.ts";
 
 export interface OllamaOptions {
   readonly num_predict?: number | undefined;

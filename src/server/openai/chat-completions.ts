@@ -5,17 +5,18 @@
  *
  * Flow: ChatRequest → conversation.ts (prompt) → chatPieces, once for each choice → chunks → SSE, or one object.
  */
-
 import type { Timings } from "../../generate/generate.ts";
+import { renderConversation } from "../../generate/tools/render-conversation.ts";
 import { randomId } from "../../shared/random-id.ts";
 import { requestScope, within } from "../answer.ts";
 import { type ChatEnd, type ChatPiece, chatPieces } from "../chat.ts";
 import type { ServerContext } from "../context.ts";
-import { conversationOf, renderConversation } from "../conversation.ts";
+import { conversationOf } from "../conversation.ts";
 import { RequestError } from "../http/errors.ts";
 import { serverSentEvents, streamResponse } from "../http/stream.ts";
+import { mapped } from "../mapped.ts";
 import { merge } from "../merge.ts";
-import { toolPlan } from "../tools/tool-plan.ts";
+import { toolPlan } from "../tool-plan.ts";
 import { samplingOf } from "./fields.ts";
 import { type ChatLogprob, chatLogprob, type ScoredToken } from "./logprobs.ts";
 import type { ChatRequest } from "./requests.ts";
@@ -77,22 +78,6 @@ export async function chatCompletions(
     scope,
     onFailure: (error) => context.report(error),
   });
-}
-
-/** Yields what `map` makes of each item, and returns what the source returns. */
-async function* mapped<Item, Result, Mapped>(
-  source: AsyncGenerator<Item, Result>,
-  map: (item: Item) => Mapped,
-): AsyncGenerator<Mapped, Result> {
-  try {
-    for (;;) {
-      const { done, value } = await source.next();
-      if (done) return value;
-      yield map(value);
-    }
-  } finally {
-    await source.return(undefined as never);
-  }
 }
 
 type Scored = (piece: ChatPiece) => ChatLogprob[];

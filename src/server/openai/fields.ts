@@ -9,6 +9,7 @@
  */
 import { z } from "@hono/zod-openapi";
 import type { GenerateOptions } from "../../generate/generate.ts";
+import { defined } from "../../shared/defined.ts";
 
 /** A token's id → what is added to its logit; false bans it. llama.cpp also writes it as pairs. */
 type Bias = Readonly<Record<string, number | false>> | readonly (readonly [number, number | false])[];
@@ -188,13 +189,4 @@ function biasOf(bias: Bias | undefined): Map<number, number | false> | undefined
       ? bias
       : Object.entries(bias).map(([id, value]): [number, number | false] => [Number(id), value]),
   );
-}
-
-/** The object without the entries that are undefined. */
-export function defined<Values extends object>(
-  values: Values,
-): { [Key in keyof Values]?: Exclude<Values[Key], undefined> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
-    [Key in keyof Values]?: Exclude<Values[Key], undefined>;
-  };
 }

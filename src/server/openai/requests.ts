@@ -4,18 +4,8 @@
  * Flow: JSON → schemas here → chat-completions.ts, completions.ts, embeddings.ts.
  */
 import { z } from "@hono/zod-openapi";
-import { type GenerationFields, generationFields, idleFields, type JsonSchema } from "./fields.ts";
-
-export interface ToolDefinition {
-  readonly type: "function";
-  readonly function: {
-    readonly name: string;
-    readonly description?: string | undefined;
-    /** JSON schema of the arguments. */
-    readonly parameters?: JsonSchema | undefined;
-    readonly strict?: boolean | null | undefined;
-  };
-}
+import type { ToolDefinition } from "../../generate/tools/tool-definition.ts";
+import { type GenerationFields, generationFields, idleFields } from "./fields.ts";
 
 export type ToolChoice =
   | "none"

@@ -4,12 +4,8 @@
  *
  * Source: ggml-common.h (layouts) and ggml-quants.c (meaning).
  */
-import { halfToFloatTable } from "../half.ts";
+import { halfAt } from "../half.ts";
 import type { UnpackedRow } from "../unpack.ts";
-
-function halfAt(bytes: Uint8Array, byte: number): number {
-  return halfToFloatTable[bytes[byte] | (bytes[byte + 1] << 8)];
-}
 
 /**
  * 16 bytes: 4-bit scale (low) and 4-bit offset (high) per group of 16; 64 bytes of 2-bit quants; f16 scale of the

@@ -6,12 +6,8 @@
  *
  * Source: ggml-common.h (layouts) and ggml-quants.c (meaning).
  */
-import { halfToFloatTable } from "../half.ts";
+import { halfAt } from "../half.ts";
 import type { UnpackedRow } from "../unpack.ts";
-
-function halfAt(bytes: Uint8Array, byte: number): number {
-  return halfToFloatTable[bytes[byte] | (bytes[byte + 1] << 8)];
-}
 
 /** f16 scale, 16 bytes of nibbles; bias 8 */
 export function unpackQ40(bytes: Uint8Array, byte: number, out: UnpackedRow, column: number): void {

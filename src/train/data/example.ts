@@ -11,7 +11,7 @@
  *
  * A `label` of false marks an answer that people did not like: nobody should learn it. Tables of text have lists as JSON.
  *
- * Flow: records.ts → exampleOf → encode-example.ts.
+ * Flow: records.ts → exampleOf → encode.ts.
  * Source: the data formats of TRL and of LLaMA-Factory.
  */
 import type { ChatMessage, ToolCall } from "../../generate/chat-format/messages.ts";

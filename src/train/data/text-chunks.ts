@@ -1,7 +1,7 @@
 /**
  * The text of a file in pieces, in memory that does not grow with the file: UTF-8, gzipped where its name ends in .gz.
  *
- * Flow: ByteSource → textChunks → text-records.ts.
+ * Flow: ByteSource → textChunks → records.ts.
  */
 import type { ByteSource } from "../../files/byte-source.ts";
 import { CriaError } from "../../shared/errors.ts";

@@ -5,8 +5,10 @@
  *
  * What looks like a call but names no tool of the request, or is no JSON, is content.
  *
- * Flow: answer.ts (text) → ToolParser → content and ToolCallPiece → chat-completions.ts, ollama/chat.ts.
+ * Flow: tokens of an answer → parsedText → ToolParser → content and ToolCallPiece → server/chat.ts, sdk/tool-answer.ts.
  */
+import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
+import type { GeneratedToken } from "../generate.ts";
 import { CallScanner } from "./call-scanner.ts";
 
 /** A part of a call: the first has a name, all have the text that follows. */
@@ -162,4 +164,9 @@ export class ToolParser {
     this.#scanner = undefined;
     this.#mode = "content";
   }
+}
+
+/** What the parser reads of a token: its text, or the piece of a mark, which is a token of its own and has no text. */
+export function parsedText(tokenizer: Tokenizer, { id, text }: GeneratedToken): string {
+  return text === "" && tokenizer.kindOf(id) === "control" ? tokenizer.pieceOf(id) : text;
 }

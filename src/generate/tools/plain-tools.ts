@@ -4,11 +4,11 @@
  *   <tool_call>{"name": …, "arguments": {…}}</tool_call>      what the model writes
  *   <tool_response>…</tool_response>                          what it is told, in a user's message
  *
- * Flow: conversation.ts → plainMessages → chat format.
+ * Flow: render-conversation.ts → plainMessages → chat format.
  * Source: the Hermes function-calling format, which many open models were tuned with.
  */
-import type { ChatMessage, ToolCall } from "../../generate/chat-format/messages.ts";
-import type { ToolDefinition } from "../openai/requests.ts";
+import type { ChatMessage, ToolCall } from "../chat-format/messages.ts";
+import type { ToolDefinition } from "./tool-definition.ts";
 
 /** The conversation with nothing in it but texts of system, user and assistant. */
 export function plainMessages(
