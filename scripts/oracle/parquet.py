@@ -1,6 +1,7 @@
 """Makes the Parquet files of tests/fixtures/parquet: python parquet.py FOLDER (pip install pyarrow).
 
-One a compression, and one a shape of records, which tests/training/data-records.test.ts also writes as JSONL and CSV.
+One a compression, and one a shape of records, which tests/training/data-records.test.ts also writes as JSONL and CSV;
+and one with a column of nulls under LZ4 and whole numbers within structures.
 """
 
 import pathlib
@@ -40,3 +41,13 @@ shapes = {
 }
 for name, record in shapes.items():
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist([record, record]), folder / f"{name}.parquet")
+
+call = {"function": {"name": "f", "arguments": {"x": 5}}}
+calls = {
+    "prompt": "q",
+    "system": None,
+    "chosen": [user, {"role": "assistant", "content": None, "tool_calls": [call]}],
+    "rejected": [user, {"role": "assistant", "content": "b", "tool_calls": None}],
+}
+columns = pyarrow.Table.from_pylist([calls]).set_column(1, "system", pyarrow.array([None], pyarrow.string()))
+pyarrow.parquet.write_table(columns, folder / "calls.parquet", compression="lz4")

@@ -247,7 +247,8 @@ const sft = z.strictObject({
 const dpo = z.strictObject({
   kind: z.literal("dpo"),
   ...shared,
-  schedule: z.strictObject({ rate: positive, ...curve }),
+  // Prefault: what is missing is then said to be the rate, and not the whole schedule.
+  schedule: z.prefault(z.strictObject({ rate: positive, ...curve }), {} as { rate: number }),
   ...tuned,
   /** How strongly the tuned model is held to the base. */
   beta: positive.default(0.1),

@@ -3,7 +3,8 @@
  * protocol buffer, and a checksum.
  *
  *   record   u64 length · u32 crc(length) · bytes · u32 crc(bytes)       crc: CRC-32C, rotated and shifted
- *   Event    1: double wall time · 2: int64 step · 3: string file version, or 5: Summary{1: Value{1: tag, 2: float}}
+ *   Event    1: double wall time · 2: int64 step · 3: string file version, or 5: Summary{1: Value{1: tag, 2: float}},
+ *            or 7: SessionLog{1: status, of which 1 is a start}
  *
  * Flow: metrics of a step → scalarEvent → events.out.tfevents.….   Source: TensorFlow's record_writer and event.proto.
  */
@@ -11,6 +12,11 @@
 /** The first record of every file. `wallTime` in seconds since 1970. */
 export function versionEvent(wallTime: number): Uint8Array {
   return record([...double(1, wallTime), ...text(3, "brain.Event:2")]);
+}
+
+/** Says that a run starts, or goes on, with this step: readers then forget what an earlier try wrote from it on. */
+export function startEvent(wallTime: number, step: number): Uint8Array {
+  return record([...double(1, wallTime), ...varintField(2, step), ...message(7, varintField(1, 1))]);
 }
 
 /** One record with several scalars of a step. */

@@ -91,7 +91,17 @@ describe("a run", () => {
     });
     const other = await runCria(["train", "pretrain", at("new.yaml"), "--resume", "--set", "seed=2"]);
     expect(other).toMatchObject({ code: 1, stderr: expect.stringMatching(/a checkpoint of another recipe/) });
+    // As after a kill in step 5 or 6, and once in the midst of writing the model.
+    for (const ending of ["json", "safetensors"])
+      await rm(join(at("new"), "checkpoints", `step-00000006.${ending}`));
+    writeFileSync(join(at("new"), "model.gguf.0123456789ab.tmp"), "half");
     expect(await runCria(["train", "pretrain", at("new.yaml"), "--resume"])).toMatchObject({ code: 0 });
+    const names = readdirSync(at("new"));
+    expect(names.filter((name) => name.endsWith(".tmp"))).toEqual([]);
+    const events = names.filter((name) => name.startsWith("events.")).sort();
+    // A start with step 5: TensorBoard forgets the points that the first run had from there on.
+    const restart = Buffer.of(0x10, 5, 0x3a, 2, 8, 1);
+    expect(readFileSync(join(at("new"), events.at(-1) ?? "")).includes(restart)).toBe(true);
   });
 
   it("needs no recipe file where options say it all", async () => {
@@ -288,6 +298,7 @@ describe("says what is wrong", () => {
     ["a mean that forgets nothing", { ...base, adamW: { beta1: 1 } }, /adamW\.beta1: .*<1/],
     ["a seed that is too large", { ...base, seed: 1_700_000_000_000 }, /seed: .*<=137438953471/],
     ["a format that is none", { ...base, chatTemplate: "chatlm" }, /chatTemplate: expected Jinja .*chatml/],
+    ["preferences without a rate", { ...base, kind: "dpo", schedule: undefined }, /schedule\.rate: .*number/],
     ["neither model nor base", { kind: "pretrain", data: [{ path: "x" }] }, /either `model`/],
   ])("%s", async (_, settings, message) => {
     const { code, stderr } = await runCria(["train", "sft", recipe("wrong", settings)]);
@@ -301,6 +312,12 @@ describe("says what is wrong", () => {
     ["a folder of data", "sft", () => ["--data", folder], /expected a file, but it is a folder/],
     ["a file for the run's folder", "sft", () => ["-o", at("tiny.gguf")], /tiny\.gguf: expected a folder/],
     ["a window beyond the context", "sft", () => ["--length", "257"], /batch\.length: 257 .* context is 256/],
+    [
+      "no chat format",
+      "sft",
+      () => ["--base", at("new/model.gguf")],
+      /chatTemplate: the data hold conversations/,
+    ],
     ["no template", "sft", () => ["--set", "chatTemplate=none.jinja"], /none\.jinja: no such file/],
   ])("%s", async (_, kind, options, message) => {
     const plain = [

@@ -358,6 +358,17 @@ describe("batches", () => {
     expect(new Set(batches.map(({ tokens }) => tokens.join())).size).toBe(dataset.heldOut);
   });
 
+  it("learn a text longer than a window as often as the others, however many of them fit", async () => {
+    const source = await sourceOf([...texts, "z".repeat(100)]);
+    const dataset = createDataset([source], { ...options, validation: 0 });
+    const long = tokenizer.encode("zz").at(-1);
+    let seen = 0;
+    // Three epochs and some.
+    for (const batch of await take(dataset.batches(0), Math.ceil((3.5 * dataset.tokens) / 80)))
+      seen += batch.targets.filter((id, t) => id === long && batch.weights[t] === 1).length;
+    expect(seen).toBeGreaterThanOrEqual(300);
+  });
+
   it("pair preferences, and leave out what is longer than a window", async () => {
     const lines = [
       { prompt: "q", chosen: "good", rejected: "bad" },

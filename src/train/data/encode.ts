@@ -11,7 +11,7 @@ import type { ChatMessage } from "../../generate/chat-format/messages.ts";
 import { CriaError } from "../../shared/errors.ts";
 import { sharedLength } from "../../shared/shared-length.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
-import type { Example } from "./example.ts";
+import type { Example, ExampleTools } from "./example.ts";
 
 export interface EncodedText {
   readonly ids: readonly number[];
@@ -33,10 +33,11 @@ const BLURRED = 2;
 /** One text, or for a preference two: the chosen and the rejected answer. */
 export function encodeExample(example: Example, encoder: Encoder, where: string): EncodedText[] {
   if (example.kind === "text") return [encodeText(example.text, encoder.tokenizer)];
-  if (example.kind === "chat") return [encodeChat(example.messages, 0, encoder, where)];
+  const { tools } = example;
+  if (example.kind === "chat") return [encodeChat({ messages: example.messages, tools }, 0, encoder, where)];
   const { prompt, chosen, rejected } = example;
   return [chosen, rejected].map((answer) =>
-    encodeChat([...prompt, ...answer], prompt.length, encoder, where),
+    encodeChat({ messages: [...prompt, ...answer], tools }, prompt.length, encoder, where),
   );
 }
 
@@ -48,23 +49,30 @@ function encodeText(text: string, tokenizer: Tokenizer): EncodedText {
   return { ids, learned: ids.map((_, index) => index > 0), characters: text.length };
 }
 
+interface Conversation {
+  readonly messages: readonly ChatMessage[];
+  readonly tools: ExampleTools | undefined;
+}
+
 /** Learns the assistant's messages from number `first` on. */
 function encodeChat(
-  messages: readonly ChatMessage[],
+  { messages, tools }: Conversation,
   first: number,
   encoder: Encoder,
   where: string,
 ): EncodedText {
   const { tokenizer } = encoder;
   const format = encoder.chatFormat();
-  const ids = format.encode(messages, { addGenerationPrompt: false });
+  const encoded = (list: readonly ChatMessage[], addGenerationPrompt: boolean): number[] =>
+    format.encode(list, { addGenerationPrompt, ...(tools ? { tools } : {}) });
+  const ids = encoded(messages, false);
   const learned = new Array<boolean>(ids.length).fill(false);
   let characters = 0;
   let isOpen = false;
   messages.forEach(({ role, content }, index) => {
     if (role !== "assistant" || index < first) return;
-    const before = format.encode(messages.slice(0, index), { addGenerationPrompt: true });
-    const after = format.encode(messages.slice(0, index + 1), { addGenerationPrompt: false });
+    const before = encoded(messages.slice(0, index), true);
+    const after = encoded(messages.slice(0, index + 1), false);
     const start = sharedLength(before, after);
     const end = sharedLength(after, ids);
     if (start < before.length - BLURRED || end < after.length - BLURRED)

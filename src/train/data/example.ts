@@ -9,21 +9,27 @@
  *   chosen, rejected                           two answers of which one is preferred; with one of the prompts above,
  *                                              or both with the conversation before them, whether there is a prompt or not
  *
- * A `label` of false marks an answer that people did not like: nobody should learn it. Tables of text have lists as JSON.
+ * Beside any conversation, `tools` are the functions that its assistant may call. A `label` of false marks an answer that
+ * people did not like: nobody should learn it. Tables of text have lists as JSON.
  *
  * Flow: records.ts → exampleOf → encode.ts.
  * Source: the data formats of TRL and of LLaMA-Factory.
  */
+import type { ChatEncodeOptions } from "../../generate/chat-format/chat-format.ts";
 import type { ChatMessage, ToolCall } from "../../generate/chat-format/messages.ts";
 import { CriaError } from "../../shared/errors.ts";
 import { dialogOf } from "./dialog-text.ts";
 import type { DataRecord } from "./records.ts";
 
+/** Functions that an assistant may call, as chat formats take them. */
+export type ExampleTools = NonNullable<ChatEncodeOptions["tools"]>;
+
 export type Example =
   | { readonly kind: "text"; readonly text: string }
-  | { readonly kind: "chat"; readonly messages: readonly ChatMessage[] }
+  | { readonly kind: "chat"; readonly messages: readonly ChatMessage[]; readonly tools?: ExampleTools }
   | {
       readonly kind: "preference";
+      readonly tools?: ExampleTools;
       readonly prompt: readonly ChatMessage[];
       readonly chosen: readonly ChatMessage[];
       readonly rejected: readonly ChatMessage[];
@@ -37,9 +43,17 @@ const known =
  *
  * @throws {CriaError} "bad-file" for fields that are not known or of the wrong type.
  */
-export function exampleOf({ fields, where }: DataRecord): Example | undefined {
-  if (fields.label === false || fields.label === "false") return undefined;
-  const reader = new FieldReader(fields, where);
+export function exampleOf(record: DataRecord): Example | undefined {
+  // In tables of text Python writes False, and spreadsheets FALSE.
+  if (String(record.fields.label).toLowerCase() === "false") return undefined;
+  const reader = new FieldReader(record.fields, record.where);
+  const example = exampleIn(reader, record);
+  if (!example || example.kind === "text") return example;
+  const tools = reader.tools();
+  return tools.length > 0 ? { ...example, tools } : example;
+}
+
+function exampleIn(reader: FieldReader, { fields, where }: DataRecord): Example | undefined {
   if (reader.has("chosen") && reader.has("rejected")) return preferenceOf(reader);
   if (reader.has("messages") || reader.has("conversations")) return chatOf(reader.prompt());
   if (reader.has("text")) {
@@ -159,6 +173,16 @@ class FieldReader {
     return this.#messages(name, Array.isArray(value) ? value : [value]);
   }
 
+  /** The functions that the assistant may call, as OpenAI describes them; ShareGPT's lack the frame around each. */
+  tools(): Readonly<Record<string, unknown>>[] {
+    if (!this.has("tools")) return [];
+    return this.#list("tools", "a list of functions").map((value) => {
+      if (typeof value !== "object" || value === null)
+        throw this.#wrong("tools", "a list of functions", value);
+      return "name" in value && !("function" in value) ? { type: "function", function: value } : { ...value };
+    });
+  }
+
   #history(): ChatMessage[] {
     if (!this.has("history")) return [];
     return this.#list("history", "a list of pairs").flatMap((turn: unknown): ChatMessage[] => {
@@ -204,6 +228,7 @@ class FieldReader {
       return {
         role,
         content,
+        ...(typeof message.name === "string" ? { name: message.name } : {}),
         ...(calls.length > 0 ? { toolCalls: calls.map((call) => this.#toolCall(field, call)) } : {}),
         ...(typeof message.tool_call_id === "string" ? { toolCallId: message.tool_call_id } : {}),
       };

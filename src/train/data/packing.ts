@@ -1,10 +1,10 @@
 /**
  * Puts documents into windows of equal length, without a token of one seeing another.
  *
- * A window takes the first of the next LOOKAHEAD documents that fits whole; when none does, a text is cut where the
- * window ends and goes on in the next one, unless little room is left. A conversation is cut only when it is longer than a
- * window, and whole windows of it before its first answer are left out. Packing looks at lengths alone, so the windows of
- * any step are known without reading what came before.
+ * A window begins with the document that waits longest, then takes the first of the next LOOKAHEAD that fits whole; when
+ * none does, a text is cut where the window ends and goes on in the next one, unless little room is left. A conversation is
+ * cut only when it is longer than a window, and whole windows of it before its first answer are left out. Packing looks at
+ * lengths alone, so the windows of any step are known without reading what came before.
  *
  * Flow: order of documents → Packer (pieces of windows) → dataset.ts.
  */
@@ -65,7 +65,10 @@ export class Packer {
         this.#waiting.push({ source, document, first, left: tokens - 1 - first });
       }
       if (this.#waiting.length === 0) break;
-      const index = this.#waiting.findIndex(({ left }) => left <= room);
+      // The longest waiting goes first: a text longer than a window would else wait for as long as others fit.
+      const [head] = this.#waiting;
+      const index =
+        pieces.length === 0 && head.left > room ? -1 : this.#waiting.findIndex(({ left }) => left <= room);
       if (index >= 0) {
         const { source, document, first, left } = this.#waiting.splice(index, 1)[0];
         pieces.push({ source, document, first, count: left });
@@ -73,7 +76,6 @@ export class Packer {
         continue;
       }
       // All are longer than the room: cut the first if it would not fit a window of its own either, or if it is worth it.
-      const [head] = this.#waiting;
       const mustCut = head.left > this.#length;
       if (!mustCut && pieces.length > 0) break;
       if (room < LEAST_PIECE && pieces.length > 0) break;

@@ -51,7 +51,9 @@ async function* unzipped(source: ByteSource): AsyncIterable<Uint8Array> {
     }
   } catch (cause) {
     if (cause instanceof CriaError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    // Node's own words, such as "unexpected end of file", are one error further in.
+    const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
+    const reason = inner instanceof Error ? inner.message : String(inner);
     throw new CriaError("bad-file", `${source.name}: damaged gzip data: ${reason}`, { cause });
   } finally {
     await reader.cancel().catch(() => {});

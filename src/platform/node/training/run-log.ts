@@ -9,7 +9,7 @@ import type { ModelConfig } from "../../../model/config.ts";
 import { modelCard } from "../../../train/card.ts";
 import type { Recipe } from "../../../train/recipe.ts";
 import { type MetricsLine, report } from "../../../train/report.ts";
-import { scalarEvent, versionEvent } from "../../../train/tensorboard.ts";
+import { scalarEvent, startEvent, versionEvent } from "../../../train/tensorboard.ts";
 import type { StepMetrics } from "../../../train/trainer.ts";
 import { worded } from "../file-system.ts";
 import { nodeRun } from "./run-platform.ts";
@@ -29,6 +29,11 @@ export class RunLog {
 
   async open(): Promise<void> {
     await worded(this.#events, writeFile(this.#events, versionEvent(Date.now() / 1000), { flag: "a" }));
+  }
+
+  /** Points of later steps, which a run that was killed wrote after its last checkpoint, will be written again. */
+  start(step: number): void {
+    this.#append(startEvent(Date.now() / 1000, step === 0 ? 0 : step + 1));
   }
 
   step(metrics: StepMetrics): void {
@@ -81,7 +86,10 @@ export class RunLog {
   #event(step: number, scalars: Readonly<Record<string, number>>): void {
     // A step without a token to learn has neither loss nor norm.
     const known = Object.entries(scalars).filter(([, value]) => !Number.isNaN(value));
-    const event = scalarEvent(Date.now() / 1000, step, Object.fromEntries(known));
+    this.#append(scalarEvent(Date.now() / 1000, step, Object.fromEntries(known)));
+  }
+
+  #append(event: Uint8Array): void {
     // One after the other, but not waited for: a point of a curve must not hold up a step, nor end a run.
     this.#writing = this.#writing.then(() => appendFile(this.#events, event)).catch(() => {});
   }

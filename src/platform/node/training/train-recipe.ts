@@ -6,11 +6,14 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { createWasmDevice } from "../../../devices/wasm/device.ts";
+import { builtInTemplates } from "../../../generate/chat-format/built-in-templates.ts";
+import type { ChatFormat } from "../../../generate/chat-format/chat-format.ts";
 import { chatFormat } from "../../../generate/chat-format/detect.ts";
 import type { Model } from "../../../generate/model.ts";
 import { writeAdapter } from "../../../model/adapter.ts";
 import { CriaError } from "../../../shared/errors.ts";
 import { createTokenizer } from "../../../tokenizer/create-tokenizer.ts";
+import type { Tokenizer } from "../../../tokenizer/tokenizer.ts";
 import { ROPE_FACTORS } from "../../../train/full-model.ts";
 import { trainedAdapter } from "../../../train/lora.ts";
 import type { Recipe } from "../../../train/recipe.ts";
@@ -82,8 +85,8 @@ export async function trainRecipe(recipe: Recipe, options: TrainRecipeOptions = 
     const template = start.chatTemplate;
     const data = await openRunData(recipe, {
       tokenizer,
-      encoding: JSON.stringify([start.vocabulary.pieces, [...start.vocabulary.scores], template ?? ""]),
-      chatFormat: () => chatFormat(template, tokenizer),
+      encoding: encodingOf(start),
+      chatFormat: () => formatOf(template, tokenizer),
       length,
       cacheFolder: join(recipe.output, "tokens"),
       ...(signal ? { signal } : {}),
@@ -104,7 +107,10 @@ export async function trainRecipe(recipe: Recipe, options: TrainRecipeOptions = 
       fingerprint: JSON.stringify([numbersOf(recipe), data.fingerprint, await hashFiles(start.paths)]),
       resume: options.resume ?? false,
       ...(signal ? { signal } : {}),
-      onStart: (known) => options.onStart?.({ ...known, program, data: data.description }),
+      onStart: (known) => {
+        log.start(known.step);
+        options.onStart?.({ ...known, program, data: data.description });
+      },
       onStep: (metrics) => {
         log.step(metrics);
         options.onStep?.(metrics);
@@ -123,6 +129,7 @@ export async function trainRecipe(recipe: Recipe, options: TrainRecipeOptions = 
         result = join(recipe.output, await writeResult(recipe, start, session));
         await log.writeCard(start.config, session.store.valueCount);
         await log.writeReport();
+        await removeHalfWritten(recipe.output);
       },
     });
     return result;
@@ -131,6 +138,21 @@ export async function trainRecipe(recipe: Recipe, options: TrainRecipeOptions = 
     await opened?.close();
     await start.close();
   }
+}
+
+/** All that decides which ids a text has: two vocabularies can have the same pieces and differ in their end token. */
+function encodingOf({ vocabulary, chatTemplate = "" }: Start): string {
+  const { scores, kinds, ...rest } = vocabulary;
+  return JSON.stringify([rest, [...scores], [...kinds], chatTemplate]);
+}
+
+function formatOf(template: string | undefined, tokenizer: Tokenizer): ChatFormat {
+  if (template !== undefined) return chatFormat(template, tokenizer);
+  throw new CriaError(
+    "bad-input",
+    "recipe: chatTemplate: the data hold conversations, and what training starts from has no chat template; expected Jinja " +
+      `text, a .jinja file, or one of ${[...builtInTemplates.keys()].join(", ")}`,
+  );
 }
 
 /** The settings that decide the numbers: another output folder, licence or more samples change nothing. */
@@ -146,6 +168,14 @@ function numbersOf(recipe: Recipe): unknown {
   } = recipe;
   const { validateEvery: _every, validationWindows: _windows, type: _type, ...numbers } = rest;
   return { ...numbers, data: recipe.data.map(({ license: _license, ...source }) => source) };
+}
+
+/** What earlier tries that were killed left half-written: models can be large. Checkpoints see to their own. */
+async function removeHalfWritten(output: string): Promise<void> {
+  for (const folder of [output, join(output, "adapter"), join(output, "tokens")])
+    for (const name of (await nodeFiles.list(folder)) ?? [])
+      if (/\.[0-9a-f]{12}\.tmp$/.test(name) || (folder === output && name === "sample.gguf"))
+        await nodeRun.remove(join(folder, name));
 }
 
 /** Writes what was trained; gives its name in the folder. */
