@@ -85,8 +85,13 @@ export interface Sequence {
   readonly cacheFormats: CacheFormats;
   /** What the cache holds of it, to be kept elsewhere (session.ts). */
   tensors(): readonly StoredTensor[];
-  /** Holds `ids` from now on, with what `tensors` gave for them. @throws {CriaError} as `append`, and what `read` throws */
-  restore(ids: readonly number[], read: ReadCached): Promise<void>;
+  /**
+   * Holds `ids` from now on, with what `tensors` gave for them.
+   *
+   * @param verify called when all has been read, before others can find it
+   * @throws {CriaError} as `append`, and what `read` and `verify` throw
+   */
+  restore(ids: readonly number[], read: ReadCached, verify: () => void): Promise<void>;
   dispose(): void;
 }
 
@@ -221,7 +226,7 @@ export class Engine {
       },
       cacheFormats: this.#cacheFormats,
       tensors: () => this.#cache.tensors(slot, ids.length),
-      restore: async (kept, read) => {
+      restore: async (kept, read, verify) => {
         this.#assertUsable();
         truncate(0);
         this.#check(0, kept);
@@ -229,6 +234,7 @@ export class Engine {
         this.#cache.reserve(this.#step, slot, kept.length);
         await this.#cache.fill(slot, kept.length, read);
         this.#assertUsable();
+        verify();
         for (const id of kept) ids.push(id);
         this.#cache.pages.publish(slot, ids, 0);
       },

@@ -172,7 +172,25 @@ describe("Model", () => {
     });
     await expect(model.generate([], greedy).result()).rejects.toThrow(/no tokens/);
     await expect(model.generate([99], greedy).result()).rejects.toThrow(/token id 99/);
+    const before = model.statistics.promptTokens;
+    for (const prompt of [undefined, null, 5, Int32Array.of(3, 4), {}])
+      await expect(model.generate(prompt as never, greedy).result()).rejects.toThrow(
+        /prompt: expected a text/,
+      );
+    await expect(model.embed("a" as never)).rejects.toThrow(/embed: expected an array/);
+    await expect(model.embed([5 as never])).rejects.toThrow(/prompt: expected a text/);
+    for (const speculate of ["lookup", true, { draft: {} }])
+      await expect(model.generate("a", { speculate: speculate as never }).result()).rejects.toThrow(
+        /speculate: expected "prompt-lookup"/,
+      );
+    expect(model.statistics.promptTokens).toBe(before);
     model.dispose();
     await expect(model.generate("a", greedy).result()).rejects.toMatchObject({ code: "disposed" });
+  });
+
+  it("saves no session once it is disposed, not even an empty one", async () => {
+    const model = await openModel();
+    model.dispose();
+    await expect(model.saveSession("/nowhere/kept.session")).rejects.toMatchObject({ code: "disposed" });
   });
 });

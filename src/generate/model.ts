@@ -114,8 +114,13 @@ export class Model {
     prompt: string | readonly number[] | PromptText,
     options: Pick<PromptOptions, "parseSpecial"> = {},
   ): PromptText {
-    if (typeof prompt === "object" && "ids" in prompt) return prompt;
-    if (typeof prompt !== "string") return { ids: prompt, continues: prompt.length > 0 };
+    if (typeof prompt === "object" && prompt !== null && "ids" in prompt) return prompt;
+    if (typeof prompt !== "string") {
+      // Other lists of numbers lack what is done with these, or do it otherwise.
+      if (!Array.isArray(prompt))
+        throw new CriaError("bad-input", "prompt: expected a text, or an array of token ids");
+      return { ids: prompt, continues: prompt.length > 0 };
+    }
     const parseSpecial = options.parseSpecial ?? false;
     return {
       ids: this.tokenizer.encode(prompt, { addSpecial: true, parseSpecial }),
@@ -172,11 +177,13 @@ export class Model {
    *
    * @throws {CriaError} "bad-input" for an empty text, "context-full" for one that is too long.
    */
-  embed(
+  async embed(
     inputs: readonly (string | readonly number[])[],
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<Float32Array[]> {
-    return Promise.all(inputs.map((input) => this.#embedOne(this.promptOf(input).ids, options.signal)));
+    if (!Array.isArray(inputs)) throw new CriaError("bad-input", "embed: expected an array of texts");
+    const prompts = inputs.map((input) => this.promptOf(input).ids);
+    return Promise.all(prompts.map((ids) => this.#embedOne(ids, options.signal)));
   }
 
   /**
@@ -232,7 +239,8 @@ export class Model {
       for (const adapter of loaded) adapter.dispose();
       throw error;
     } finally {
-      for (const sequence of held) this.#release(sequence);
+      // The last one that was used was taken first, and is the last one again.
+      for (const sequence of held.reverse()) this.#release(sequence);
     }
   }
 
@@ -368,13 +376,14 @@ export class Model {
   /** The idle sequence that holds most of the prompt; when all are in use, the next that becomes free. */
   async #acquire(ids: readonly number[], signal: AbortSignal | undefined): Promise<Sequence> {
     throwIfAborted(signal);
+    // Nor one that is idle: an empty one would be saved as a session without a word.
+    if (this.#disposed) throw disposed();
     if (this.#idle.length > 0) {
       let best = this.#idle.length - 1;
       for (let i = best; i >= 0; i--)
         if (sharedLength(this.#idle[i].ids, ids) > sharedLength(this.#idle[best].ids, ids)) best = i;
       return this.#idle.splice(best, 1)[0];
     }
-    if (this.#disposed) throw disposed();
     return new Promise((resolve, reject) => {
       const waiter = {
         take: (sequence: Sequence): void => {

@@ -55,7 +55,7 @@ export class Speculation {
   #guesses: readonly number[] = [];
   #rows: Float32Array[] = [];
 
-  /** @throws {CriaError} code "bad-input" for a draft model with other tokens. */
+  /** @throws {CriaError} code "bad-input" for another way to guess, or a draft model with other tokens. */
   constructor(
     sequence: Sequence,
     speculate: Speculate,
@@ -63,6 +63,11 @@ export class Speculation {
     prompt: readonly number[],
     signal: AbortSignal | undefined,
   ) {
+    if (speculate !== "prompt-lookup" && typeof speculate.draft?.generate !== "function")
+      throw new CriaError(
+        "bad-input",
+        `speculate: expected "prompt-lookup" or { draft: a model }, got ${JSON.stringify(speculate)}`,
+      );
     if (speculate !== "prompt-lookup" && speculate.draft.tokenizer.vocabularySize !== vocabularySize)
       throw new CriaError(
         "bad-input",

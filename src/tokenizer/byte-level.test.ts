@@ -7,7 +7,7 @@ import { readGgufMetadata } from "../../tests/gguf-metadata.ts";
 import { createTokenizer } from "./create-tokenizer.ts";
 import { vocabularyFromGguf } from "./from-gguf.ts";
 import { gpt2Pattern } from "./split-patterns.ts";
-import type { Vocabulary } from "./vocabulary.ts";
+import { kindCodes, type Vocabulary } from "./vocabulary.ts";
 
 const merges =
   "h e|l l|he ll|hell o|Ġ hello|Ġ w|o r|Ġw or|Ġwor l|Ġworl d|a a|aa aa|Ã ©|ð Ł|ðŁ ĺ|ðŁĺ Ģ|Ġ Ġ|ĠĠ ĠĠ".split(
@@ -110,6 +110,19 @@ test("a word of a million letters takes seconds", () => {
   const start = performance.now();
   expect(tokenizer.encode("a".repeat(1_000_000))).toHaveLength(250_000);
   expect(performance.now() - start).toBeLessThan(5000);
+});
+
+test("a piece that was declared special later keeps its merges in the file: a text does not become it", () => {
+  for (const kind of [kindCodes.control, kindCodes.user]) {
+    const hello = tiny.pieces.indexOf("hello");
+    const kinds = tiny.kinds.with(hello, kind);
+    const tokenizer = createTokenizer({ ...tiny, kinds });
+    const names = (text: string, parseSpecial: boolean) =>
+      tokenizer.encode(text, { parseSpecial }).map((id) => tokenizer.pieceOf(id));
+    expect(names("hello hello", true)).toEqual(["hello", "Ġ", "hello"]);
+    const plain = kind === kindCodes.user ? ["hello", "Ġ", "hello"] : ["hell", "o", "Ġ", "hell", "o"];
+    expect(names("hello hello", false)).toEqual(plain);
+  }
 });
 
 test("merges of pieces that do not exist are refused", () => {

@@ -29,13 +29,16 @@ const byteOfCharacter: ReadonlyMap<string, number> = new Map(
 export function byteLevelCodec(vocabulary: Vocabulary): Codec {
   const { pieces, kinds } = vocabulary;
   const idOf = new Map<string, number>();
+  const added = new Set<string>();
   let longestPiece = 0;
   for (const [id, piece] of pieces.entries()) {
-    if (kinds[id] !== kindCodes.normal || idOf.has(piece)) continue;
-    idOf.set(piece, id);
-    longestPiece = Math.max(longestPiece, piece.length);
+    if (kinds[id] !== kindCodes.normal) added.add(piece);
+    else if (!idOf.has(piece)) {
+      idOf.set(piece, id);
+      longestPiece = Math.max(longestPiece, piece.length);
+    }
   }
-  const pairs = mergePairs(vocabulary.merges, idOf);
+  const pairs = mergePairs(vocabulary.merges, idOf, added);
   const symbolOfByte = Int32Array.from(characterOfByte, (character) => idOf.get(character) ?? unknownSymbol);
   const split = wordSplitter(vocabulary);
   const cache = new WordCache();
@@ -128,20 +131,30 @@ function pieceBytes(piece: string, kind: number, encoder: TextEncoder): Uint8Arr
   return Uint8Array.from(bytes);
 }
 
-function mergePairs(merges: readonly string[], idOf: ReadonlyMap<string, number>): PairTable {
+/** @param added pieces that are no text of their own, or are found in a text before it is merged */
+function mergePairs(
+  merges: readonly string[],
+  idOf: ReadonlyMap<string, number>,
+  added: ReadonlySet<string>,
+): PairTable {
+  const isKnown = (piece: string): boolean => idOf.has(piece) || added.has(piece);
   const pairs = new PairTable(merges.length);
   for (const [rank, merge] of merges.entries()) {
     // The first character may itself be a space in a damaged file, so the cut is looked for after it.
     const cut = merge.indexOf(" ", 1);
-    const left = idOf.get(merge.slice(0, cut));
-    const right = idOf.get(merge.slice(cut + 1));
-    const merged = idOf.get(merge.slice(0, cut) + merge.slice(cut + 1));
-    if (cut < 0 || left === undefined || right === undefined || merged === undefined)
+    const first = merge.slice(0, cut);
+    const second = merge.slice(cut + 1);
+    const left = idOf.get(first);
+    const right = idOf.get(second);
+    const merged = idOf.get(first + second);
+    if (cut >= 0 && left !== undefined && right !== undefined && merged !== undefined)
+      pairs.add(left, right, rank, merged);
+    // A piece of the vocabulary can be declared a special token later, and its merges stay: a text must not become one.
+    else if (cut < 0 || ![first, second, first + second].every(isKnown))
       throw new CriaError(
         "bad-file",
         `merge ${rank}: expected two pieces that make a third, found ${JSON.stringify(merge)}`,
       );
-    pairs.add(left, right, rank, merged);
   }
   return pairs;
 }

@@ -59,6 +59,26 @@ describe("a vocabulary of 300 pieces", () => {
       );
     });
 
+  test("an added piece of spaces stands for spaces in a text, as in llama.cpp", () => {
+    const kinds = tiny.kinds.with(tiny.pieces.indexOf("▁▁"), kindCodes.user);
+    const tokenizer = createTokenizer({ ...tiny, kinds });
+    const names = (text: string) => tokenizer.encode(text).map((id) => tokenizer.pieceOf(id));
+    expect(names(" he  he")).toEqual(["▁▁", "he", "▁▁", "he"]);
+    expect(names("x▁▁")).toEqual(["▁", "<0x78>", "▁▁"]);
+    expect(tokenizer.decode(tokenizer.encode(" he  he"))).toBe(" he  he");
+  });
+
+  test("a piece that was declared special later keeps its merges in the file: a text does not become it", () => {
+    const merges = ["h e", "l l", "he ll", "hell o"];
+    const listed = sentencePieceVocabulary(["▁", ..."helo", "he", "ll", "hell", "hello"], { merges });
+    const kinds = listed.kinds.with(listed.pieces.indexOf("hello"), kindCodes.control);
+    const tokenizer = createTokenizer({ ...listed, kinds });
+    const names = (parseSpecial: boolean) =>
+      tokenizer.encode("hello", { parseSpecial }).map((id) => tokenizer.pieceOf(id));
+    expect(names(false)).toEqual(["▁", "hell", "o"]);
+    expect(names(true)).toEqual(["hello"]);
+  });
+
   test("decoding gives back every text without U+2581", () => {
     const tokenizer = createTokenizer(tiny);
     fc.assert(

@@ -194,8 +194,12 @@ function mergeRules(vocabulary: Vocabulary): MergeRules {
   const codes = new Int32Array(pieceLengthLimit);
   const mergeable: number[] = [];
   for (const [id, piece] of pieces.entries()) {
+    // Added pieces are found in a text before it is merged, but those with a space only where it is written as the mark.
+    const isAdded =
+      kinds[id] === kindCodes.user && piece.includes(spaceMark) && piece.length <= pieceLengthLimit;
+    if (kinds[id] !== kindCodes.normal && !isAdded) continue;
     // A text has no space left when it is merged, so a piece with one never comes about.
-    if (kinds[id] !== kindCodes.normal || piece === "" || piece.includes(" ") || idOf.has(piece)) continue;
+    if (piece === "" || piece.includes(" ") || idOf.has(piece)) continue;
     if (piece.length > pieceLengthLimit)
       throw new CriaError(
         "unsupported",
@@ -221,7 +225,7 @@ function mergeRules(vocabulary: Vocabulary): MergeRules {
     idOf.get(text) ?? characterSymbol(text, symbolOfCharacter);
   const pairs =
     vocabulary.merges.length > 0
-      ? listedPairs(vocabulary.merges, idOf, symbolOf)
+      ? listedPairs(vocabulary, idOf, symbolOf)
       : scoredPairs(vocabulary, mergeable, symbolOf);
   return { pairs, symbolOfCharacter, joints, asciiJoints };
 }
@@ -251,22 +255,28 @@ function scoredPairs(
 
 /** The pairs of a file that lists its merges. */
 function listedPairs(
-  merges: readonly string[],
+  { merges, pieces, kinds }: Vocabulary,
   idOf: ReadonlyMap<string, number>,
   symbolOf: (text: string) => number | undefined,
 ): PairTable {
   const pairs = new PairTable(merges.length);
+  const added = new Set(pieces.filter((_, id) => kinds[id] !== kindCodes.normal));
+  const isKnown = (piece: string): boolean => symbolOf(piece) !== undefined || added.has(piece);
   for (const [rank, merge] of merges.entries()) {
     const cut = merge.indexOf(" ");
-    const left = symbolOf(merge.slice(0, cut));
-    const right = symbolOf(merge.slice(cut + 1));
-    const merged = idOf.get(merge.slice(0, cut) + merge.slice(cut + 1));
-    if (cut < 1 || left === undefined || right === undefined || merged === undefined)
+    const first = merge.slice(0, cut);
+    const second = merge.slice(cut + 1);
+    const left = symbolOf(first);
+    const right = symbolOf(second);
+    const merged = idOf.get(first + second);
+    if (cut > 0 && left !== undefined && right !== undefined && merged !== undefined)
+      pairs.add(left, right, rank, merged);
+    // A piece of the vocabulary can be declared a special token later, and its merges stay: a text must not become one.
+    else if (cut < 1 || ![first, second, first + second].every(isKnown))
       throw new CriaError(
         "bad-file",
         `merge ${rank}: expected two pieces that make a third, found ${JSON.stringify(merge)}`,
       );
-    pairs.add(left, right, rank, merged);
   }
   return pairs;
 }

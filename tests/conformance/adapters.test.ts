@@ -153,6 +153,14 @@ it("changes of adapters that are asked for at once follow each other", async () 
   expect(distance(await likelihoods(model), base)).toBe(0);
 });
 
+it("a change of adapters leaves the last text the last one, which a session then holds", async () => {
+  const platform = { files: nodeFiles, createDevice: createReferenceDevice, hashFiles };
+  using model = await loadModel(at("tiny.gguf"), platform, { sequences: 3 });
+  await model.generate(ids, { maxTokens: 1 }).result();
+  await model.useAdapters([]);
+  expect(await model.saveSession(at("last.session"))).toBe(ids.length);
+});
+
 it("a session of an adapter is not taken up under another one of the same name", async () => {
   const platform = { files: nodeFiles, createDevice: createReferenceDevice, hashFiles };
   const withAdapter = async (file: string): Promise<Model> => {

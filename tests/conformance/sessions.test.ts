@@ -98,6 +98,25 @@ describe.each(settings)("$name, a cache of $cacheFormat", ({ createDevice, cache
     expect(timings.cache_n).toBe(0);
   });
 
+  it("refuses a file with one bit turned round, in its ids or in its rows, and lets no other sequence find it", async () => {
+    const whole = await readFile(path());
+    const header = Number(whole.readBigUInt64LE(0));
+    const digit = whole.indexOf('"ids":"[1,') + 10;
+    const turned = join(folder, "turned.session");
+    using model = await open();
+    for (const at of [digit, 8 + header, whole.length - 1]) {
+      const bytes = Buffer.from(whole);
+      bytes[at] ^= 1;
+      await writeFile(turned, bytes);
+      await expect(model.restoreSession(turned)).rejects.toMatchObject({
+        code: "bad-file",
+        message: expect.stringContaining("checksum"),
+      });
+    }
+    const { timings } = await model.generate(prompt, options).result();
+    expect(timings.cache_n).toBe(0);
+  });
+
   it("keeps nothing when it is aborted", async () => {
     using model = await open();
     await model.generate(prompt, options).result();

@@ -81,11 +81,18 @@ describe("open", () => {
     await expect(nodeFiles.open("a\0b")).rejects.toMatchObject({ name: "CriaError", code: "bad-file" });
   });
 
-  it.skipIf(process.platform === "win32")("does not wait for a pipe's writer", async () => {
-    const pipe = join(folder, "pipe");
-    execFileSync("mkfifo", [pipe]);
-    await expect(nodeFiles.open(pipe)).rejects.toMatchObject({ code: "bad-file" });
-  });
+  it.skipIf(process.platform === "win32")(
+    "neither waits for a pipe's writer nor replaces a pipe",
+    async () => {
+      const pipe = join(folder, "pipe");
+      execFileSync("mkfifo", [pipe]);
+      await expect(nodeFiles.open(pipe)).rejects.toMatchObject({ code: "bad-file" });
+      await expect(nodeFiles.create(pipe)).rejects.toMatchObject({
+        code: "bad-file",
+        message: expect.stringMatching(/a pipe or a device$/),
+      });
+    },
+  );
 
   it("notices that the file became shorter", async () => {
     const source = await nodeFiles.open(path);

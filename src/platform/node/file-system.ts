@@ -7,6 +7,7 @@
  * Flow: path → nodeFiles → readers in src/files, model/convert.ts.
  */
 import { randomBytes } from "node:crypto";
+import type { Stats } from "node:fs";
 import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import {
@@ -39,11 +40,7 @@ const longestCall = 2 ** 30;
 async function openFile(path: string): Promise<ByteSource> {
   // Before opening: to open a pipe is to wait for its writer.
   const info = await worded(path, stat(path));
-  if (!info.isFile())
-    throw new CriaError(
-      "bad-file",
-      `${path}: expected a file, but it is ${info.isDirectory() ? "a folder" : "a pipe or a device"}`,
-    );
+  if (!info.isFile()) throw new CriaError("bad-file", `${path}: expected a file, but it is ${kindOf(info)}`);
   const handle = await worded(path, open(path, "r"));
   let closed = false;
   return {
@@ -72,10 +69,15 @@ async function openFile(path: string): Promise<ByteSource> {
   };
 }
 
+function kindOf(info: Stats): string {
+  return info.isDirectory() ? "a folder" : "a pipe or a device";
+}
+
 async function createFile(path: string): Promise<ByteSink> {
-  // Now, not after hours of writing.
-  if ((await stat(path).catch(() => undefined))?.isDirectory())
-    throw new CriaError("bad-file", `${path}: expected a file to write, but it is a folder`);
+  // Now, not after hours of writing. A pipe or a device would be replaced by the file: for root that is the end of /dev/null.
+  const info = await stat(path).catch(() => undefined);
+  if (info && !info.isFile())
+    throw new CriaError("bad-file", `${path}: expected a file to write, but it is ${kindOf(info)}`);
   await worded(path, mkdir(dirname(path), { recursive: true }));
   // Random and "wx": neither another writer of the same path nor a link that lies there gets these bytes.
   const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
