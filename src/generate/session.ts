@@ -14,7 +14,7 @@ import { type FileSystem, writeWhole } from "../files/byte-source.ts";
 import { readSafetensors } from "../files/safetensors/read.ts";
 import { writeSafetensors } from "../files/safetensors/write.ts";
 import type { StoredTensor } from "../files/stored-tensor.ts";
-import { PAGE_LENGTH } from "../model/cache.ts";
+import { PAGE_LENGTH } from "../model/page-table.ts";
 import { checksumOf } from "../shared/checksum.ts";
 import { CriaError, throwIfAborted } from "../shared/errors.ts";
 import type { Sequence } from "./engine.ts";

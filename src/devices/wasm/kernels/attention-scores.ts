@@ -2,14 +2,14 @@
  * Scores of a piece of positions: scale · q · k of the queries of a tile (attention-tile.ts), lanes being channels.
  * Scores are 8 floats a position.
  *
- * Keys of F16 become floats; queries are four channels of each in turn. A tile of many queries goes through one position
+ * Keys of F16 become floats, eight channels at a time; queries are four channels of each in turn. A tile of many queries goes through one position
  * at a time, one of few through several, so that there are always eight sums at work.
  *
  * Keys of Q8_0 stay whole numbers, and queries are rounded to 16 bits: their products of a block are summed exactly,
  * eight at a time, then multiplied by the block's scale.
  */
 import { BLOCK_BYTES, BLOCK_LENGTH, scaleOf } from "./cache-blocks";
-import { largestLane, multiplyAdd, smallHalves } from "./numbers";
+import { firstSmallHalves, largestLane, lastSmallHalves, lowerHalves, multiplyAdd, upperHalves } from "./numbers";
 
 /** [Σ a, Σ b, Σ c, Σ d] over lanes, each as (0 + 1) + (2 + 3). */
 @inline
@@ -32,12 +32,14 @@ export function scoresOf8(
   mask: v128,
 ): void {
   const scales = f32x4.splat(scale);
+  const bytes = pairedBytes(headLength);
   for (let p = 0; p < length; p++) {
     let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0;
     let x = q;
-    const end = key + (<usize>headLength << 1);
-    for (let at = key; at < end; at += 8) {
-      const k = smallHalves(at, mask);
+    const end = key + bytes;
+    for (let at = key; at < end; at += 16) {
+      const halves = v128.load(at), lower = lowerHalves(halves), upper = upperHalves(halves, mask);
+      const k = firstSmallHalves(lower, upper);
       a0 = multiplyAdd(v128.load(x, 0), k, a0);
       a1 = multiplyAdd(v128.load(x, 16), k, a1);
       a2 = multiplyAdd(v128.load(x, 32), k, a2);
@@ -46,7 +48,16 @@ export function scoresOf8(
       a5 = multiplyAdd(v128.load(x, 80), k, a5);
       a6 = multiplyAdd(v128.load(x, 96), k, a6);
       a7 = multiplyAdd(v128.load(x, 112), k, a7);
-      x += 128;
+      const n = lastSmallHalves(lower, upper);
+      a0 = multiplyAdd(v128.load(x, 128), n, a0);
+      a1 = multiplyAdd(v128.load(x, 144), n, a1);
+      a2 = multiplyAdd(v128.load(x, 160), n, a2);
+      a3 = multiplyAdd(v128.load(x, 176), n, a3);
+      a4 = multiplyAdd(v128.load(x, 192), n, a4);
+      a5 = multiplyAdd(v128.load(x, 208), n, a5);
+      a6 = multiplyAdd(v128.load(x, 224), n, a6);
+      a7 = multiplyAdd(v128.load(x, 240), n, a7);
+      x += 256;
     }
     v128.store(scores, f32x4.mul(sumsOfLanes(a0, a1, a2, a3), scales));
     v128.store(scores, f32x4.mul(sumsOfLanes(a4, a5, a6, a7), scales), 16);
@@ -69,16 +80,33 @@ export function scoresOf4(
   mask: v128,
 ): void {
   const scales = f32x4.splat(scale);
-  const bytes = <usize>headLength << 1;
+  const bytes = pairedBytes(headLength);
   for (let p = 0; p < length; p += 2) {
     const key = keys + <usize>p * stride;
     const next = keys + <usize>min(p + 1, length - 1) * stride;
     let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
     let x = q;
-    for (let at: usize = 0; at < bytes; at += 8) {
-      const k = smallHalves(key + at, mask);
-      const n = smallHalves(next + at, mask);
-      const x0 = v128.load(x), x1 = v128.load(x, 16), x2 = v128.load(x, 32);
+    for (let at: usize = 0; at < bytes; at += 16) {
+      const kh = v128.load(key + at), kl = lowerHalves(kh), ku = upperHalves(kh, mask);
+      const nh = v128.load(next + at), nl = lowerHalves(nh), nu = upperHalves(nh, mask);
+      let k = firstSmallHalves(kl, ku);
+      let n = firstSmallHalves(nl, nu);
+      let x0 = v128.load(x), x1 = v128.load(x, 16), x2 = v128.load(x, 32);
+      a0 = multiplyAdd(x0, k, a0);
+      b0 = multiplyAdd(x0, n, b0);
+      a1 = multiplyAdd(x1, k, a1);
+      b1 = multiplyAdd(x1, n, b1);
+      a2 = multiplyAdd(x2, k, a2);
+      b2 = multiplyAdd(x2, n, b2);
+      if (size > 3) {
+        const x3 = v128.load(x, 48);
+        a3 = multiplyAdd(x3, k, a3);
+        b3 = multiplyAdd(x3, n, b3);
+      }
+      x += <usize>(size << 4);
+      k = lastSmallHalves(kl, ku);
+      n = lastSmallHalves(nl, nu);
+      x0 = v128.load(x), x1 = v128.load(x, 16), x2 = v128.load(x, 32);
       a0 = multiplyAdd(x0, k, a0);
       b0 = multiplyAdd(x0, n, b0);
       a1 = multiplyAdd(x1, k, a1);
@@ -113,7 +141,7 @@ export function scoresOf2(
 ): void {
   const scales = f32x4.splat(scale);
   const zero = f32x4.splat(0);
-  const bytes = <usize>headLength << 1;
+  const bytes = pairedBytes(headLength);
   for (let p = 0; p < length; p += 4) {
     const key0 = keys + <usize>p * stride;
     const key1 = keys + <usize>min(p + 1, length - 1) * stride;
@@ -121,12 +149,33 @@ export function scoresOf2(
     const key3 = keys + <usize>min(p + 3, length - 1) * stride;
     let a0 = zero, a1 = zero, b0 = zero, b1 = zero, c0 = zero, c1 = zero, d0 = zero, d1 = zero;
     let x = q;
-    for (let at: usize = 0; at < bytes; at += 8) {
-      const k0 = smallHalves(key0 + at, mask);
-      const k1 = smallHalves(key1 + at, mask);
-      const k2 = smallHalves(key2 + at, mask);
-      const k3 = smallHalves(key3 + at, mask);
-      const x0 = v128.load(x);
+    for (let at: usize = 0; at < bytes; at += 16) {
+      const h0 = v128.load(key0 + at), l0 = lowerHalves(h0), u0 = upperHalves(h0, mask);
+      const h1 = v128.load(key1 + at), l1 = lowerHalves(h1), u1 = upperHalves(h1, mask);
+      const h2 = v128.load(key2 + at), l2 = lowerHalves(h2), u2 = upperHalves(h2, mask);
+      const h3 = v128.load(key3 + at), l3 = lowerHalves(h3), u3 = upperHalves(h3, mask);
+      let k0 = firstSmallHalves(l0, u0);
+      let k1 = firstSmallHalves(l1, u1);
+      let k2 = firstSmallHalves(l2, u2);
+      let k3 = firstSmallHalves(l3, u3);
+      let x0 = v128.load(x);
+      a0 = multiplyAdd(x0, k0, a0);
+      b0 = multiplyAdd(x0, k1, b0);
+      c0 = multiplyAdd(x0, k2, c0);
+      d0 = multiplyAdd(x0, k3, d0);
+      if (size > 1) {
+        const x1 = v128.load(x, 16);
+        a1 = multiplyAdd(x1, k0, a1);
+        b1 = multiplyAdd(x1, k1, b1);
+        c1 = multiplyAdd(x1, k2, c1);
+        d1 = multiplyAdd(x1, k3, d1);
+      }
+      x += <usize>(size << 4);
+      k0 = lastSmallHalves(l0, u0);
+      k1 = lastSmallHalves(l1, u1);
+      k2 = lastSmallHalves(l2, u2);
+      k3 = lastSmallHalves(l3, u3);
+      x0 = v128.load(x);
       a0 = multiplyAdd(x0, k0, a0);
       b0 = multiplyAdd(x0, k1, b0);
       c0 = multiplyAdd(x0, k2, c0);
@@ -145,6 +194,41 @@ export function scoresOf2(
     v128.store(scores, f32x4.mul(sumsOfLanes(c0, c1, zero, zero), scales), 64);
     v128.store(scores, f32x4.mul(sumsOfLanes(d0, d1, zero, zero), scales), 96);
     scores += 128;
+  }
+}
+
+/** Bytes of the channels of F16 that come in eights. */
+@inline
+function pairedBytes(headLength: i32): usize {
+  return <usize>(headLength & ~7) << 1;
+}
+
+/** Adds the four channels that the loops above leave, where the head length is no multiple of eight. */
+export function addOddScores(
+  size: i32,
+  q: usize,
+  scores: usize,
+  key: usize,
+  stride: usize,
+  length: i32,
+  headLength: i32,
+  scale: f32,
+  mask: v128,
+): void {
+  const zero = f32x4.splat(0);
+  const paired = headLength & ~7;
+  const x = q + <usize>(paired * size << 2);
+  for (let p = 0; p < length; p++) {
+    const halves = v128.load64_zero(key + (<usize>paired << 1));
+    const k = firstSmallHalves(lowerHalves(halves), upperHalves(halves, mask));
+    for (let query: usize = 0; query < <usize>size; query++) {
+      const product = f32x4.mul(v128.load(x + (query << 4)), k);
+      const at = scores + (query << 2);
+      const sum = f32x4.extract_lane(sumsOfLanes(product, zero, zero, zero), 0);
+      store<f32>(at, load<f32>(at) + sum * scale);
+    }
+    key += stride;
+    scores += 32;
   }
 }
 

@@ -11,7 +11,7 @@
  *   128 factors of the piece   160 queries (attention-scores.ts), then what was summed of the values, four channels of
  *   each query in turn
  */
-import { quantScores, scoresOf2, scoresOf4, scoresOf8 } from "./attention-scores";
+import { addOddScores, quantScores, scoresOf2, scoresOf4, scoresOf8 } from "./attention-scores";
 import { addChannels, addQuantChannels } from "./attention-values";
 import { quantPower, topBytes } from "./cache-blocks";
 import { exponentialFrom, leastExponent, ones } from "./numbers";
@@ -75,15 +75,20 @@ export function attendTile(
   headLength: i32,
   scale: f32,
   mask: v128,
+  upperMask: v128,
   power: v128,
   quantKeys: bool,
   quantValues: bool,
 ): void {
   const q = tile + QUERIES;
   if (quantKeys) quantScores(size, q, scores, keys, keyStride, length, headLength, mask, power);
-  else if (size > 4) scoresOf8(q, scores, keys, keyStride, length, headLength, scale * SCORE_POWER, mask);
-  else if (size > 2) scoresOf4(size, q, scores, keys, keyStride, length, headLength, scale * SCORE_POWER, mask);
-  else scoresOf2(size, q, scores, keys, keyStride, length, headLength, scale * SCORE_POWER, mask);
+  else {
+    const power = scale * SCORE_POWER;
+    if (size > 4) scoresOf8(q, scores, keys, keyStride, length, headLength, power, upperMask);
+    else if (size > 2) scoresOf4(size, q, scores, keys, keyStride, length, headLength, power, upperMask);
+    else scoresOf2(size, q, scores, keys, keyStride, length, headLength, power, upperMask);
+    if (headLength & 4) addOddScores(size, q, scores, keys, keyStride, length, headLength, power, upperMask);
+  }
   const weightPower = quantValues ? ones() : power;
   toWeights(tile, scores, position, length, weightPower);
   if (size > 4) toWeights(tile + 16, scores + 16, position, length, weightPower);
@@ -93,7 +98,7 @@ export function attendTile(
     const scaled = scores + PIECE_BYTES;
     const indices = topBytes();
     addQuantChannels(size, factors, sums, scores, scaled, values, valueStride, length, headLength, indices, mask, quantPower());
-  } else addChannels(false, size, factors, sums, scores, values, valueStride, length, headLength, mask);
+  } else addChannels(false, size, factors, sums, scores, values, valueStride, length, headLength, upperMask);
 }
 
 /**

@@ -7,7 +7,7 @@
  * the power.
  */
 import { BLOCK_BYTES, BLOCK_LENGTH, fourQuants, scaleOf } from "./cache-blocks";
-import { multiplyAdd, smallHalves } from "./numbers";
+import { firstSmallHalves, lastSmallHalves, lowerHalves, multiplyAdd, upperHalves } from "./numbers";
 
 /** Some channels of the values: sums = factor · sums + Σ weight · value. `mask` is fourQuants' indices for quants. */
 @inline
@@ -34,6 +34,14 @@ export function addChannels(
   } else if (size <= 4) {
     for (; c + 8 <= channels; c += 8) {
       addValuesBy2(quants, size, factors, sums, weights, values, stride, length, mask);
+      sums += <usize>(size << 5);
+      values += 2 * bytes;
+    }
+  }
+  else if (!quants) {
+    for (; c + 8 <= channels; c += 8) {
+      addValuesBy2(quants, 4, factors, sums, weights, values, stride, length, mask, 128);
+      addValuesBy2(quants, 4, factors + 16, sums + 64, weights + 16, values, stride, length, mask, 128);
       sums += <usize>(size << 5);
       values += 2 * bytes;
     }
@@ -99,7 +107,9 @@ function fourBytes(quants: bool): usize {
 
 @inline
 function fourValues(quants: bool, at: usize, mask: v128): v128 {
-  return quants ? fourQuants(v128.load32_zero(at), mask) : smallHalves(at, mask);
+  if (quants) return fourQuants(v128.load32_zero(at), mask);
+  const halves = v128.load64_zero(at);
+  return firstSmallHalves(lowerHalves(halves), upperHalves(halves, mask));
 }
 
 /** sums = factor · sums + Σ weight · value for four channels of up to eight queries. */
@@ -158,8 +168,8 @@ function addValuesBy2(
   stride: usize,
   length: i32,
   mask: v128,
+  step: usize = <usize>(size << 4),
 ): void {
-  const step = <usize>(size << 4);
   const f0 = v128.load32_splat(factors, 0);
   const f1 = v128.load32_splat(factors, 4);
   const f2 = v128.load32_splat(factors, 8);
@@ -174,8 +184,15 @@ function addValuesBy2(
   let b3 = size > 3 ? f32x4.mul(v128.load(sums + step, 48), f3) : f32x4.splat(0);
   const end = weights + (<usize>length << 5);
   for (let w = weights; w < end; w += 32) {
-    const v0 = fourValues(quants, value, mask);
-    const v1 = fourValues(quants, value + fourBytes(quants), mask);
+    let v0: v128, v1: v128;
+    if (quants) {
+      v0 = fourQuants(v128.load32_zero(value), mask);
+      v1 = fourQuants(v128.load32_zero(value, 4), mask);
+    } else {
+      const halves = v128.load(value), lower = lowerHalves(halves), upper = upperHalves(halves, mask);
+      v0 = firstSmallHalves(lower, upper);
+      v1 = lastSmallHalves(lower, upper);
+    }
     const w0 = v128.load32_splat(w);
     a0 = multiplyAdd(w0, v0, a0);
     b0 = multiplyAdd(w0, v1, b0);
@@ -228,10 +245,20 @@ function addValuesBy4(
   let d1 = size > 1 ? f32x4.mul(v128.load(sums + 3 * step, 16), f1) : f32x4.splat(0);
   const end = weights + (<usize>length << 5);
   for (let w = weights; w < end; w += 32) {
-    const v0 = fourValues(quants, value, mask);
-    const v1 = fourValues(quants, value + fourBytes(quants), mask);
-    const v2 = fourValues(quants, value + 2 * fourBytes(quants), mask);
-    const v3 = fourValues(quants, value + 3 * fourBytes(quants), mask);
+    let v0: v128, v1: v128, v2: v128, v3: v128;
+    if (quants) {
+      v0 = fourQuants(v128.load32_zero(value), mask);
+      v1 = fourQuants(v128.load32_zero(value, 4), mask);
+      v2 = fourQuants(v128.load32_zero(value, 8), mask);
+      v3 = fourQuants(v128.load32_zero(value, 12), mask);
+    } else {
+      const halves = v128.load(value), lower = lowerHalves(halves), upper = upperHalves(halves, mask);
+      v0 = firstSmallHalves(lower, upper);
+      v1 = lastSmallHalves(lower, upper);
+      const more = v128.load(value, 16), moreLower = lowerHalves(more), moreUpper = upperHalves(more, mask);
+      v2 = firstSmallHalves(moreLower, moreUpper);
+      v3 = lastSmallHalves(moreLower, moreUpper);
+    }
     const w0 = v128.load32_splat(w);
     a0 = multiplyAdd(w0, v0, a0);
     b0 = multiplyAdd(w0, v1, b0);

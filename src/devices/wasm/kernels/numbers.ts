@@ -21,6 +21,31 @@ export function smallHalves(at: usize, mask: v128): v128 {
   return v128.and(i32x4.shl(v128.load16x4_s(at), 13), mask);
 }
 
+/**
+ * The same of eight f16 in a register: the first four, and `lastSmallHalves` the others. The upper 16 bits of each number,
+ * `upperHalves`, are put beside the lower ones, `lowerHalves`: six instructions for eight numbers instead of eight.
+ */
+@inline
+export function firstSmallHalves(lower: v128, upper: v128): v128 {
+  return v128.shuffle<i16>(lower, upper, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+
+@inline
+export function lastSmallHalves(lower: v128, upper: v128): v128 {
+  return v128.shuffle<i16>(lower, upper, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+
+/** `mask` is the upper half of HALF_MASK in all lanes of 16 bits. */
+@inline
+export function upperHalves(halves: v128, mask: v128): v128 {
+  return v128.and(i16x8.shr_s(halves, 3), mask);
+}
+
+@inline
+export function lowerHalves(halves: v128): v128 {
+  return i16x8.shl(halves, 13);
+}
+
 /** One f16 as f32: infinities and NaN as well. */
 export function halfToFloat(half: u32): f32 {
   const sign = (half & 0x8000) << 16;
