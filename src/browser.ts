@@ -113,7 +113,14 @@ function withAddresses(files: FileSystem): FileSystem {
 
 /** The address that a name stands for. */
 function addressOf(source: string): string {
-  if (!source.startsWith("hf:")) return new URL(source, globalThis.location?.href).href;
+  if (!source.startsWith("hf:")) {
+    const url = URL.parse(source, globalThis.location?.href);
+    if (url) return url.href;
+    throw new CriaError(
+      "bad-input",
+      `${source}: no address of a file; expected one such as https://example.org/model.gguf`,
+    );
+  }
   const name = parseModelName(source);
   if (name.kind !== "hub" || name.file === undefined)
     throw new CriaError("bad-input", `${source}: in a browser name the file too, as hf:user/repo/file.gguf`);

@@ -32,6 +32,18 @@ export function writeJson(value: unknown): void {
   );
 }
 
+/**
+ * Line breaks and other control characters as escapes: words out of a file stay on their line, and cannot tell the
+ * terminal what to do.
+ */
+export function visible(text: string): string {
+  return text.replace(/\p{Cc}/gu, (character) => {
+    const escaped = JSON.stringify(character).slice(1, -1);
+    // Those above 0x7e are left by JSON as they are.
+    return escaped === character ? `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}` : escaped;
+  });
+}
+
 /** Tells the person at the terminal something that is no result. */
 export function notice(line: string): void {
   process.stderr.write(`${line}\n`);

@@ -159,6 +159,12 @@ export function contentRange(response: Response): { first: number; last: number;
   return first <= last && last < total ? { first, last, total } : undefined;
 }
 
+/** Whether an address holds a user name or a password, which `fetch` refuses and no message may show. */
+export function hasCredentials(url: string): boolean {
+  const { username, password } = new URL(url);
+  return username !== "" || password !== "";
+}
+
 /** The address without what may be a signature: queries of storage hosts hold secrets. */
 export function withoutQuery(url: string): string {
   return url.replace(/[?#].*$/s, "");

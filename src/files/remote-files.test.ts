@@ -8,6 +8,8 @@ let server: Server;
 let base: string;
 beforeAll(async () => {
   server = createServer((request, response) => {
+    if (request.url === "/folder/hidden.json") return void response.writeHead(403).end();
+    if (request.url === "/folder/page.json") return void response.end("<html>");
     if (request.url !== "/folder/file.bin") {
       response.writeHead(404).end();
       return;
@@ -34,6 +36,15 @@ test("a file is opened, its neighbours are found or not, and bytes are counted",
   expect(await files.exists(files.join(files.folderOf(`${url}?download=true`), files.baseName(url)))).toBe(
     true,
   );
+});
+
+test("what a server will not give is not there: 403 for unknown names, a page in the place of a file", async () => {
+  const files = remoteFiles({});
+  expect(await files.exists(`${base}/folder/hidden.json`)).toBe(false);
+  expect(await files.exists(`${base}/folder/page.json`)).toBe(false);
+  await expect(files.open(`${base}/folder/hidden.json`)).rejects.toThrow("not permitted");
+  const nobody = remoteFiles({ retries: 0 });
+  await expect(nobody.exists("http://127.0.0.1:9/x")).rejects.toMatchObject({ code: "network" });
 });
 
 test("a known list spares the questions", async () => {

@@ -6,6 +6,7 @@
 
 import { CriaError } from "../shared/errors.ts";
 import type { ByteSource, FileSystem } from "./byte-source.ts";
+import { TemporaryFailure } from "./http.ts";
 import { openUrl, type UrlOptions, type UrlSource } from "./url-source.ts";
 
 export interface RemoteFiles extends FileSystem {
@@ -41,7 +42,7 @@ export function remoteFiles(options: UrlOptions, known?: ReadonlySet<string>): R
         await open(url);
         return true;
       } catch (error) {
-        if (error instanceof CriaError && error.code === "not-found") return false;
+        if (error instanceof CriaError && isRefusal(error)) return false;
         throw error;
       }
     },
@@ -50,4 +51,13 @@ export function remoteFiles(options: UrlOptions, known?: ReadonlySet<string>): R
     baseName: (url) => url.replace(/[?#].*$/, "").replace(/^.*\//, ""),
     fetchedBytes: () => [...sources.values()].reduce((sum, source) => sum + source.fetchedBytes, 0),
   };
+}
+
+/**
+ * Whether the server will not give a file. Many say 403 of a file that is not there (storage whose lists are private), or
+ * send a page of words in its place.
+ */
+function isRefusal(error: CriaError): boolean {
+  if (error.code === "network") return !(error instanceof TemporaryFailure);
+  return error.code === "not-found" || error.code === "unsupported";
 }

@@ -8,6 +8,7 @@ import type { FileSystem } from "../files/byte-source.ts";
 import { openAdapter } from "../model/adapter.ts";
 import type { CacheFormatOption } from "../model/cache-format.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
+import { checkRowsFor } from "../model/companions.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { loadWeights, type LoadOptions as WeightOptions } from "../model/load.ts";
 import type { Placement } from "../model/placement.ts";
@@ -68,12 +69,8 @@ export async function loadModel(
         "not-found",
         `${file.name}: no tokenizer in the file or beside it; name one (tokenizer.json, tokenizer.model or tokenizer.bin)`,
       );
+    checkRowsFor(vocabulary, config);
     const tokenizer = createTokenizer(vocabulary);
-    if (tokenizer.vocabularySize > config.vocabularySize)
-      throw new CriaError(
-        "bad-file",
-        `the tokenizer has ${tokenizer.vocabularySize} tokens, but the model ${config.vocabularySize}`,
-      );
     const contextLength = resolveContext(options.contextLength, config.contextLength);
     const room = {
       contextLength,

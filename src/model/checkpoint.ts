@@ -63,6 +63,8 @@ export async function openCheckpoint(
 /** The file names that make a folder a model, best first. */
 const FOLDER_FILES = [
   /^model\.safetensors\.index\.json$/,
+  // Before an adapter, or the same weights once more under their maker's names.
+  /^model.*\.safetensors$/,
   /\.safetensors$/,
   /^consolidated\.00\.pth$/,
   /\.gguf$/,
@@ -82,8 +84,10 @@ export async function openTensorFile(path: string, files: FileSystem): Promise<T
       );
     return openTensorFile(files.join(path, name), files);
   }
-  if (path.endsWith(".pth")) return openMeta(path, files);
-  if (path.endsWith(".safetensors.index.json")) return openSafetensors(path, files);
+  // The name's end: an address may go on with a query.
+  const name = files.baseName(path);
+  if (name.endsWith(".pth")) return openMeta(path, files);
+  if (name.endsWith(".safetensors.index.json")) return openSafetensors(path, files);
   const source = await files.open(path);
   const first = await source.read(0, Math.min(16, source.byteLength));
   if (isSafetensors(first, source.byteLength)) {

@@ -1,13 +1,15 @@
 /**
  * What lies beside a model's weights: its tokenizer, its chat template and other settings.
  *
- * Hugging Face repositories hold tokenizer.json, tokenizer_config.json and chat_template.jinja; Meta's folders hold
- * tokenizer.model; llama2.c's models come with tokenizer.bin, or tokN.bin for a vocabulary of N.
+ * Hugging Face repositories hold tokenizer.json (or tokenizer.model and added_tokens.json), tokenizer_config.json and
+ * chat_template.jinja; Meta's folders hold tokenizer.model; llama2.c's models come with tokenizer.bin, or tokN.bin for a
+ * vocabulary of N.
  */
 import type { FileSystem } from "../files/byte-source.ts";
 import { openGguf } from "../files/gguf/read.ts";
 import type { TensorFile } from "../files/stored-tensor.ts";
 import { CriaError } from "../shared/errors.ts";
+import { withAddedTokens } from "../tokenizer/added-tokens.ts";
 import { vocabularyFromGguf } from "../tokenizer/from-gguf.ts";
 import { vocabularyFromJson } from "../tokenizer/from-json.ts";
 import { vocabularyFromLlama2c } from "../tokenizer/from-llama2c.ts";
@@ -42,8 +44,18 @@ export async function findVocabulary(
   return undefined;
 }
 
+/** @throws {CriaError} code "bad-file" when the embedding has no row for some of the tokens. */
+export function checkRowsFor(vocabulary: Vocabulary, config: ModelConfig): void {
+  const { length } = vocabulary.pieces;
+  if (length > config.vocabularySize)
+    throw new CriaError(
+      "bad-file",
+      `the tokenizer has ${length} tokens, but the model ${config.vocabularySize}`,
+    );
+}
+
 /**
- * Reads a tokenizer file of any kind, told by its name; also that of a .gguf.
+ * Reads a tokenizer file of any kind, told by its name, with the settings beside it; also that of a .gguf.
  *
  * @param vocabularySize of the model; llama2.c's file does not say it.
  */
@@ -52,12 +64,18 @@ export async function readVocabulary(
   files: FileSystem,
   vocabularySize?: number,
 ): Promise<Vocabulary> {
-  if (path.endsWith(".json")) {
-    const configPath = files.join(files.folderOf(path), "tokenizer_config.json");
-    const settings = (await files.exists(configPath)) ? await readText(configPath, files) : undefined;
-    return vocabularyFromJson(await readText(path, files), settings);
+  const beside = async (name: string): Promise<string | undefined> => {
+    const neighbour = files.join(files.folderOf(path), name);
+    return (await files.exists(neighbour)) ? readText(neighbour, files) : undefined;
+  };
+  if (path.endsWith(".json"))
+    return vocabularyFromJson(await readText(path, files), await beside("tokenizer_config.json"));
+  if (path.endsWith(".model")) {
+    const vocabulary = vocabularyFromSentencePiece(await readBytes(path, files));
+    const [config, added] = [await beside("tokenizer_config.json"), await beside("added_tokens.json")];
+    if (config === undefined && added === undefined) return vocabulary;
+    return withAddedTokens(vocabulary, { config, added }, vocabularySize);
   }
-  if (path.endsWith(".model")) return vocabularyFromSentencePiece(await readBytes(path, files));
   if (path.endsWith(".bin") && vocabularySize !== undefined)
     return vocabularyFromLlama2c(await readBytes(path, files), vocabularySize);
   if (path.endsWith(".gguf")) {

@@ -20,6 +20,7 @@ import { tokenizerConfigJson, vocabularyToJson } from "../tokenizer/to-json.ts";
 import { vocabularyToSentencePiece } from "../tokenizer/to-sentence-piece.ts";
 import { mergedWeights, openAdapter } from "./adapter.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
+import { checkRowsFor } from "./companions.ts";
 import { describeGguf, describeHuggingFace } from "./describe.ts";
 import { generationConfigJson } from "./recommended-sampling.ts";
 import { ropeFactors } from "./rope-frequencies.ts";
@@ -77,13 +78,19 @@ async function merged(
   return new Map(changed);
 }
 
-/** Writes an open checkpoint: as GGUF to a path that ends so, else as a folder of safetensors. */
+/**
+ * Writes an open checkpoint: as GGUF to a path that ends so, else as a folder of safetensors.
+ *
+ * @throws {CriaError} what `convertModel` throws
+ */
 export async function writeModel(
   checkpoint: Checkpoint,
   output: string,
   files: FileSystem,
   options: ConvertOptions = {},
 ): Promise<void> {
+  // Before gigabytes are written that no program opens.
+  if (checkpoint.vocabulary) checkRowsFor(checkpoint.vocabulary, checkpoint.config);
   if (/\.gguf$/i.test(output)) await toGguf(checkpoint, output, files, options);
   else await toSafetensors(checkpoint, output, files, options);
 }

@@ -6,7 +6,12 @@
 import type { Constraint } from "../generate/constraint.ts";
 import type { GeneratedToken, GenerateOptions, GenerationResult, PromptText } from "../generate/generate.ts";
 import type { Model } from "../generate/model.ts";
-import { parsedText, type ToolCallPiece, ToolParser } from "../generate/tools/tool-parser.ts";
+import {
+  type ParsedPiece,
+  parsedText,
+  type ToolCallPiece,
+  ToolParser,
+} from "../generate/tools/tool-parser.ts";
 import { answer } from "./answer.ts";
 import type { ServerContext } from "./context.ts";
 
@@ -17,6 +22,8 @@ export interface ChatJob {
   /** Tools that the answer may call, by name; none: the answer is text as it is. */
   readonly toolNames: readonly string[];
   readonly constraint?: Constraint;
+  /** Calls after the first are left out. Default false. */
+  readonly oneCall?: boolean;
 }
 
 export interface ChatPiece {
@@ -36,10 +43,14 @@ const nothing = { content: "", calls: [] } as const;
 /** Pieces, none of them empty, then how it ended. */
 export async function* chatPieces(
   context: ServerContext,
-  { model, prompt, options, toolNames, constraint }: ChatJob,
+  { model, prompt, options, toolNames, constraint, oneCall = false }: ChatJob,
 ): AsyncGenerator<ChatPiece, ChatEnd> {
   const parser = toolNames.length > 0 ? new ToolParser(toolNames) : undefined;
   const tokens = answer(context, model, prompt, { ...options, ...(constraint ? { constraint } : {}) });
+  const wanted = ({ content, calls }: ParsedPiece): ParsedPiece => ({
+    content,
+    calls: oneCall ? calls.filter(({ index }) => index === 0) : calls,
+  });
   const wantsTokens = options.logProbabilities !== undefined;
   let result: GenerationResult;
   let ended = false;
@@ -50,9 +61,9 @@ export async function* chatPieces(
         result = value;
         break;
       }
-      const { content, calls } = parser
-        ? parser.push(parsedText(model.tokenizer, value))
-        : { content: value.text, calls: [] };
+      const { content, calls } = wanted(
+        parser ? parser.push(parsedText(model.tokenizer, value)) : { content: value.text, calls: [] },
+      );
       const reported = wantsTokens && value.logProbability !== undefined ? [value] : [];
       if (content !== "" || calls.length > 0 || reported.length > 0)
         yield { content, calls, tokens: reported };
@@ -61,7 +72,7 @@ export async function* chatPieces(
   } finally {
     if (!ended) await tokens.return(undefined as never);
   }
-  const { content, calls } = parser?.finish() ?? nothing;
+  const { content, calls } = wanted(parser?.finish() ?? nothing);
   if (content !== "" || calls.length > 0) yield { content, calls, tokens: [] };
   const called = parser !== undefined && parser.callCount > 0 && result.finishReason === "stop";
   return { finishReason: called ? "tool_calls" : result.finishReason, result };

@@ -79,12 +79,16 @@ function createRoutes(context: ServerContext, all: readonly Endpoint[]): OpenAPI
     app.on(endpoint.method.toUpperCase(), endpoint.path, (c) => run(context, endpoint, c));
     describe(app, endpoint);
   }
+  const patterns = all.map(({ method, path }) => ({ method, pattern: patternOf(path) }));
   app.get("/openapi.json", (c) => c.json(openapiDocument(app, context)));
   app.notFound((c) => {
-    const methods = all.filter(({ path }) => path === c.req.path).map(({ method }) => method.toUpperCase());
+    const found = patterns.filter(({ pattern }) => pattern.test(c.req.path));
+    const methods = [...new Set(found.map(({ method }) => method.toUpperCase()))];
     const error =
       methods.length > 0
-        ? new RequestError(405, `${c.req.path}: takes ${methods.join(", ")}, not ${c.req.method}`)
+        ? new RequestError(405, `${c.req.path}: takes ${methods.join(", ")}, not ${c.req.method}`, {
+            allow: methods,
+          })
         : new RequestError(404, `there is no ${c.req.path} here; /openapi.json lists what there is`, {
             code: "not_found",
           });
@@ -92,6 +96,15 @@ function createRoutes(context: ServerContext, all: readonly Endpoint[]): OpenAPI
   });
   app.onError((error, c) => failed(context, error, c.req.raw));
   return app;
+}
+
+/** What the addresses of an endpoint look like: its path with parts in colons. */
+function patternOf(path: string): RegExp {
+  const parts = path.split(/(:\w+(?:\{[^}]*\})?)/);
+  const sources = parts.map((part, index) =>
+    index % 2 === 0 ? part.replaceAll(".", "\\.") : (/\{(.*)\}/.exec(part)?.[1] ?? "[^/]+"),
+  );
+  return new RegExp(`^${sources.join("")}$`);
 }
 
 async function run(context: ServerContext, endpoint: Endpoint, c: Context): Promise<Response> {

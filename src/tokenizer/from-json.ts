@@ -184,7 +184,7 @@ function templateEnds(processor: Json | undefined): { first?: string; last?: str
 }
 
 /** A token in tokenizer_config.json: its name, or an object with its name. */
-function tokenName(value: Json | undefined): string | undefined {
+export function tokenName(value: Json | undefined): string | undefined {
   if (typeof value === "string") return value;
   return isRecord(value) && typeof value.content === "string" ? value.content : undefined;
 }

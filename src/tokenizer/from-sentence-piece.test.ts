@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { dataFile } from "../../tests/data.ts";
 import { CriaError } from "../shared/errors.ts";
+import { withAddedTokens } from "./added-tokens.ts";
 import { vocabularyFromSentencePiece } from "./from-sentence-piece.ts";
 
 function varint(value: number): number[] {
@@ -107,4 +108,42 @@ test.skipIf(!modelFile)("a shortened tokenizer.model is refused", () => {
   const bytes = readFileSync(modelFile!);
   for (const length of [1, 1000, 100_001, bytes.length - 1])
     expect(() => vocabularyFromSentencePiece(bytes.subarray(0, length))).toThrow(CriaError);
+});
+
+test("a list of pieces for tiktoken, which Meta names the same, is told apart", () => {
+  const list = new TextEncoder().encode("IQ== 0\nIg== 1\nIw== 2\n");
+  expect(() => vocabularyFromSentencePiece(list)).toThrow(/tiktoken, as Llama 3 has it/);
+});
+
+test("takes added tokens and settings from the files beside it", () => {
+  const plain = read(pieces, trainer, normalizer);
+  const config = JSON.stringify({
+    add_bos_token: false,
+    add_eos_token: true,
+    eos_token: { content: "<|im_end|>" },
+    added_tokens_decoder: {
+      0: { content: "<unk>", special: true },
+      2: { content: "</s>", special: true },
+      6: { content: "<|im_end|>", special: true },
+      7: { content: "<note>", special: false },
+      // The model's embedding has no row for it.
+      8: { content: "[PAD]", special: true },
+    },
+  });
+  const changed = withAddedTokens(plain, { config }, 8);
+  expect(changed.pieces).toEqual([...plain.pieces, "[PAD5]", "<|im_end|>", "<note>"]);
+  expect([...changed.kinds]).toEqual([...plain.kinds, 5, 3, 4]);
+  expect(changed.scores).toHaveLength(8);
+  expect(changed).toMatchObject({ addBos: false, addEos: true, special: { bos: 1, eos: 6 } });
+
+  const old = withAddedTokens(plain, { added: JSON.stringify({ "<|im_start|>": 5, note: 6 }) });
+  expect(old.pieces.slice(5)).toEqual(["<|im_start|>", "note"]);
+  expect([...old.kinds.slice(5)]).toEqual([3, 4]);
+  expect(old).toMatchObject({ addBos: true, special: plain.special });
+
+  const bad = (files: Parameters<typeof withAddedTokens>[1]) => () => withAddedTokens(plain, files);
+  const code = expect.objectContaining({ name: "CriaError", code: "bad-file" });
+  expect(bad({ added: '{"a": 1e9}' })).toThrow(code);
+  expect(bad({ added: '{"a": "1"}' })).toThrow(code);
+  expect(bad({ config: '{"added_tokens_decoder": {"x": {"content": "a"}}}' })).toThrow(code);
 });

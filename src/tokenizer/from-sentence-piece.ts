@@ -21,6 +21,7 @@ const modelTypes = ["", "unigram", "BPE", "word", "character"];
  * @throws {CriaError} code "bad-file" for damaged bytes, "unsupported" for another algorithm or a text normaliser.
  */
 export function vocabularyFromSentencePiece(bytes: Uint8Array): Vocabulary {
+  refuseTiktoken(bytes);
   const pieces: string[] = [];
   const scores: number[] = [];
   const kinds: number[] = [];
@@ -58,6 +59,16 @@ export function vocabularyFromSentencePiece(bytes: Uint8Array): Vocabulary {
     patterns: [],
   };
   return withTurnEnd(checkVocabulary(vocabulary, source));
+}
+
+/** Meta's folders of Llama 3 have a tokenizer.model too: lines of a piece in base64 and its rank. */
+function refuseTiktoken(bytes: Uint8Array): void {
+  if (/^[A-Za-z0-9+/]+={0,2} \d+\r?\n/.test(new TextDecoder("latin1").decode(bytes.subarray(0, 256))))
+    throw new CriaError(
+      "unsupported",
+      `${source}: expected a SentencePiece file, found a list of pieces for tiktoken, as Llama 3 has it; name the ` +
+        "tokenizer.json of the same model's repository instead",
+    );
 }
 
 function refuseOthers(trainer: ReadonlyMap<number, number>, normalizer: ReadonlyMap<number, number>): void {

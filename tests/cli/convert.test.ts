@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -62,6 +62,8 @@ test("--type changes how matrices are stored", async () => {
 
 test("a name that says neither GGUF nor folder is a usage error; a missing model leaves nothing behind", async () => {
   expect((await runCria(["convert", model, join(folder, "out.bin")])).code).toBe(2);
+  // An unset variable of a shell: the folder one stands in is not meant.
+  expect((await runCria(["convert", model, ""])).code).toBe(2);
   const out = join(folder, "out.gguf");
   expect((await runCria(["convert", join(folder, "none.gguf"), out])).code).toBe(1);
   expect(existsSync(out)).toBe(false);
@@ -113,6 +115,41 @@ test("--tokenizer replaces a GGUF's own, and one without any takes that beside i
   const ids = async (...from: string[]) =>
     (await runCria(["tokenize", ...from, "-p", words.slice(0, 40), "--ids"])).stdout;
   expect(await ids("-m", renamed)).toBe(await ids("--tokenizer", other));
+});
+
+test("whether a text begins with bos is carried over, beside a tokenizer.model too", async () => {
+  const [given, bare, again] = ["no-bos", "no-bos.gguf", "no-bos-again"].map((name) =>
+    join(folder, name),
+  ) as [string, string, string];
+  await runCria(["convert", model, given]);
+  const settings = join(given, "tokenizer_config.json");
+  writeFileSync(
+    settings,
+    JSON.stringify({ ...JSON.parse(readFileSync(settings, "utf8")), add_bos_token: false }),
+  );
+  await runCria(["convert", given, bare]);
+  await runCria(["convert", bare, again]);
+  const ids = async (from: string) =>
+    (await runCria(["tokenize", "-m", from, "-p", "hello", "--ids"])).stdout;
+  expect(await ids(model)).toMatch(/^\[1, /);
+  for (const path of [given, bare, again]) expect(await ids(path)).toMatch(/^\[(?!1,)/);
+});
+
+test("a tokenizer with more tokens than the model has rows is refused before anything is written", async () => {
+  const out = join(folder, "few.gguf");
+  const tokens = (await tokensOf(model)) as string[];
+  const more = join(folder, "more.gguf");
+  await copyGguf(model, more, {
+    metadata: {
+      "tokenizer.ggml.tokens": [...tokens, "<more>"],
+      "tokenizer.ggml.scores": new Float32Array(tokens.length + 1),
+      "tokenizer.ggml.token_type": Int32Array.from([...tokens, ""], (piece) => (/^<0x/.test(piece) ? 6 : 1)),
+    },
+  });
+  const { code, stderr } = await runCria(["convert", more, out]);
+  expect(code).toBe(1);
+  expect(stderr).toContain(`the tokenizer has ${tokens.length + 1} tokens, but the model ${tokens.length}`);
+  expect(existsSync(out)).toBe(false);
 });
 
 async function metadataKeys(path: string): Promise<Iterable<string>> {

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { copyGguf } from "../gguf-copy.ts";
 import { writeTinyModel } from "../tiny-model.ts";
 import { runCria } from "./run-cria.ts";
 
@@ -45,6 +46,15 @@ test("--tensors and --metadata list everything, long lists cut", async () => {
   const { stdout } = await runCria(["inspect", model, "--tensors", "--metadata"]);
   expect(stdout).toMatch(/^blk\.1\.ffn_down\.weight +F32 +\[32, 64\] +8\.19 kB$/m);
   expect(stdout).toMatch(/^tokenizer\.ggml\.tokens +\["<unk>", "<s>", "<\/s>", "<0x00>", … \d+ in all\]$/m);
+});
+
+test("words out of a file cannot steer the terminal", async () => {
+  const path = join(folder, "steering.gguf");
+  const name = "a\u001b[2J\nb\u009b31m";
+  await copyGguf(model, path, { metadata: { "general.name": name } });
+  const { stdout } = await runCria(["inspect", path, "--metadata"]);
+  expect(stdout).not.toMatch(/(?!\n)\p{Cc}/u);
+  expect(stdout).toMatch(/^name +a\\u001b\[2J\\nb\\u009b31m$/m);
 });
 
 test("--json is one object that agrees", async () => {

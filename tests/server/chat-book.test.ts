@@ -1,8 +1,16 @@
-/** The chat page's book of chats, with a store that answers when it is told to. */
+/** The chat page's book of chats, with a store that answers when it is told to; and chats that come from elsewhere. */
 import { expect, it } from "vitest";
 import { ChatBook } from "../../apps/chat/src/book.ts";
 import type { Store } from "../../apps/chat/src/store.ts";
-import { type Chat, newChat, withNode } from "../../apps/chat/src/tree.ts";
+import {
+  type Chat,
+  chatFrom,
+  newChat,
+  pathOf,
+  promptOf,
+  withNode,
+  withoutConsent,
+} from "../../apps/chat/src/tree.ts";
 
 function chatOf(id: string, ...texts: string[]): Chat {
   let chat: Chat = { ...newChat(), id };
@@ -92,4 +100,55 @@ it("lets what happens while the store is read stand", async () => {
   await refreshed;
   expect(book.chat("b")).toBeUndefined();
   expect(texts("a")).toEqual(["one", "here"]);
+});
+
+it("lets no older version in, and of two versions the newer", async () => {
+  const old = chatOf("a", "one");
+  const { book, texts } = await bookWith(later(old, "two"));
+  expect(book.add([old, chatOf("b", "one")])).toBe(1);
+  expect(texts("a")).toEqual(["one", "two"]);
+  const b = book.chat("b") ?? old;
+  expect(book.add([later(b, "two"), b])).toBe(1);
+  expect(texts("b")).toEqual(["one", "two"]);
+  expect(
+    book.view
+      .get()
+      .chats.map(({ id }) => id)
+      .sort(),
+  ).toEqual(["a", "b"]);
+});
+
+it("takes chats of other programs only as every store can keep them", () => {
+  const [node] = chatOf("a", "one").nodes;
+  const read = (changes: object) => chatFrom({ ...chatOf("a", "one"), ...changes });
+  expect(read({ changed: 1.5 })?.changed).toBe(2);
+  expect(read({ changed: -1 })?.changed).toBe(0);
+  expect(read({ changed: 1e300 })?.changed).toBe(Number.MAX_SAFE_INTEGER);
+  for (const id of ["", "x".repeat(101)]) {
+    expect(read({ id })).toBeUndefined();
+    // Without a name a message would be its own parent, and the path to it endless.
+    expect(read({ nodes: [{ ...node, id }], leaf: id })).toBeUndefined();
+  }
+  expect(read({ nodes: [{ ...node, origin: { model: "m", settings: {}, system: 1 } }] })?.nodes[0]).toEqual(
+    node,
+  );
+  expect(pathOf(read({}) ?? newChat())).toHaveLength(1);
+});
+
+it("gives an answer the system prompt that it was made with", () => {
+  const asked = { ...chatOf("a", "one"), system: "new" };
+  const answer = { id: "b", parent: asked.leaf, role: "assistant" as const, content: "two" };
+  const origin = { model: "m", settings: {}, system: "old" };
+  const systems = [answer, { ...answer, origin }, { ...answer, origin: { ...origin, system: "" } }].map(
+    (node) => promptOf(withNode(asked, node), node)[0],
+  );
+  expect(systems.map(({ content }) => content)).toEqual(["new", "old", "one"]);
+});
+
+it("takes over no consent that was given elsewhere", () => {
+  const feedback = { liked: true, reason: "", better: "", consent: true };
+  const chat = chatOf("a", "one", "two");
+  const rated = { ...chat, nodes: chat.nodes.map((node) => ({ ...node, feedback })) };
+  const { nodes } = withoutConsent(rated, new Set(["a two"]));
+  expect(nodes.map((node) => node.feedback?.consent)).toEqual([false, true]);
 });

@@ -207,6 +207,13 @@ it("explains what is wrong with a request", async () => {
     status: 400,
     code: "context_length_exceeded",
   });
+  // What came fits none of several forms: then the message says which there are.
+  for (const [field, body] of Object.entries({
+    "messages[0].content": { messages: [{ role: "user", content: 1 }] },
+    stop: { stop: 5 },
+    tool_choice: { tool_choice: "any" },
+  }))
+    expect((await refusal(body)).message, field).toMatch(`${field}: expected`);
   expect(await refusal({ logit_bias: { 1e9: 1 } })).toMatchObject({ status: 400 });
   expect(await refusal({ top_logprobs: 2 })).toMatchObject({ status: 400, param: "top_logprobs" });
   await expect(client.completions.create({ model: "Tiny", prompt: "a", suffix: "b" })).rejects.toMatchObject({

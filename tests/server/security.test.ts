@@ -233,10 +233,23 @@ it("says 404 and 405 in JSON, and describes itself", async () => {
   const missing = await send("/v1/nothing", key);
   expect(missing.status).toBe(404);
   expect(JSON.parse(missing.body).error.code).toBe("not_found");
-  expect((await send("/v1/chat/completions", key)).status).toBe(405);
+  for (const [method, path, allow] of [
+    ["GET", "/v1/chat/completions", "POST"],
+    ["POST", "/v1/models/tiny", "GET"],
+    ["DELETE", "/v1/models", "GET"],
+  ]) {
+    const { status, headers } = await send(path, key, method);
+    expect({ status, allow: headers.allow }, path).toEqual({ status: 405, allow });
+  }
   const document = JSON.parse((await send("/openapi.json", key)).body);
   expect(Object.keys(document.paths)).toContain("/v1/models/{id}");
   expect(document.paths["/v1/chat/completions"].post.requestBody).toBeDefined();
+});
+
+it("says that a packed body is not read", async () => {
+  const answer = await post(chat("hello"), { "content-encoding": "gzip" });
+  expect(answer.status).toBe(415);
+  expect(JSON.parse(answer.body).error.message).toContain("gzip");
 });
 
 it("says 503 while the model is loading and after that failed", async () => {

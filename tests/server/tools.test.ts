@@ -56,6 +56,17 @@ const weather = {
 };
 const messages = [{ role: "user" as const, content: "How is the weather in Paris?" }];
 
+it("gives one call where a client takes no more", async () => {
+  const client = openai(await serve(call + call, call + call));
+  for (const parallel of [true, false]) {
+    const { choices } = await client.chat.completions.create({
+      ...{ model: "Tiny", messages, tools: [weather], parallel_tool_calls: parallel },
+    });
+    expect(choices[0].message.tool_calls?.length).toBe(parallel ? 2 : 1);
+    expect(choices[0].finish_reason).toBe("tool_calls");
+  }
+});
+
 it("gives openai a tool call, whole and in deltas", async () => {
   const client = openai(await serve(call, `Let me look. ${call}`));
   const { choices } = await client.chat.completions.create({ model: "Tiny", messages, tools: [weather] });

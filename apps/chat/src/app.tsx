@@ -48,7 +48,7 @@ export function App() {
   const { backend } = state;
   const [error, setError] = useState("");
   const report = useCallback((failure: unknown) => {
-    setError(failure instanceof Error ? failure.message : String(failure));
+    setError(failure instanceof Error ? failure.message : String(failure ?? ""));
   }, []);
   const [book] = useState(() => new ChatBook(report));
   const { chats, shown: chat } = useSyncExternalStore(book.view.subscribe, book.view.get);
@@ -82,6 +82,8 @@ export function App() {
   // biome-ignore lint/correctness/useExhaustiveDependencies: each chat is opened at its end
   useLayoutEffect(() => {
     follows.current = true;
+    // What went wrong in another chat is not said of this one.
+    setError("");
   }, [chat.id]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: what is shown has grown
   useLayoutEffect(() => {
@@ -108,7 +110,7 @@ export function App() {
     const node: ChatNode = {
       id: randomId(),
       ...{ parent: asked.leaf, role: "assistant", content: "", tokens: [] },
-      origin: { model: backend.label, settings: { ...settings } },
+      origin: { model: backend.label, settings: { ...settings }, system: asked.system },
     };
     let content = "";
     let tokens: TokenView[] = [];
@@ -276,7 +278,7 @@ export function App() {
         <SettingsPanel
           state={state}
           system={chat.system}
-          onSystem={(system) => change((current) => ({ ...current, system }))}
+          onSystem={(system) => change((current) => ({ ...current, system, changed: Date.now() }))}
           settings={settings}
           onSettings={setSettings}
         />

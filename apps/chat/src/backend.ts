@@ -1,5 +1,6 @@
 /** Where answers are made: on the server that gave this page, or in this browser. */
 import type { Model, StoredModel } from "../../../src/browser.ts";
+import { textOf } from "../../../src/server/openai/logprobs.ts";
 import { ask, checked, explained } from "./api.ts";
 import type { TokenView } from "./tree.ts";
 
@@ -117,7 +118,7 @@ export interface LoadReport {
 export async function loadInBrowser(source: string | File, report: LoadReport): Promise<Backend> {
   const { load } = await engine();
   const model = await withinPolicy(report.signal, async (signal): Promise<Model> => {
-    return load(source === "" ? await embeddedModel() : source, {
+    return load(source === "" ? await embeddedModel(signal) : source, {
       signal,
       onNotice: report.onNotice,
       onDownload: ({ receivedBytes, totalBytes }) => report.onProgress(receivedBytes / totalBytes),
@@ -129,16 +130,17 @@ export async function loadInBrowser(source: string | File, report: LoadReport): 
     async *answer(messages, settings, signal) {
       const generation = model.chat(messages, { ...settings, signal, logProbabilities: 5 });
       for await (const { text, id, logProbability, alternatives = [] } of generation.tokens()) {
-        const name = (token: number): string => model.tokenizer.decode([1, token]).replace(/^<s>/, "");
         const views = alternatives.map((one) => ({
-          text: name(one.id),
+          text: textOf(model.tokenizer, one.id),
           probability: Math.exp(one.logProbability),
         }));
         // Text that was held back to the end comes without a token of its own.
         const scored = logProbability === undefined ? [] : [Math.exp(logProbability)];
         yield {
           text,
-          tokens: scored.map((probability) => ({ text: name(id), probability, alternatives: views })),
+          tokens: scored.map((probability) => ({
+            ...{ text: textOf(model.tokenizer, id), probability, alternatives: views },
+          })),
         };
       }
     },
@@ -190,8 +192,8 @@ function engine(): Promise<typeof import("../../../src/browser.ts")> {
   return import("cria" as string);
 }
 
-async function embeddedModel(): Promise<Blob> {
-  const response = await fetch("./models/default.gguf");
+async function embeddedModel(signal: AbortSignal): Promise<Blob> {
+  const response = await fetch("./models/default.gguf", { signal });
   if (!response.ok) throw new Error("this page comes without a model; give the address of one, or a file");
   return response.blob();
 }

@@ -116,12 +116,21 @@ export class ChatBook {
     this.show(chat.id);
   }
 
-  /** Takes chats from elsewhere; those that are here already are replaced. */
-  add(chats: readonly Chat[]): void {
-    const ids = new Set(chats.map(({ id }) => id));
-    this.#chats = [...this.#chats.filter(({ id }) => !ids.has(id)), ...chats];
+  /**
+   * Takes chats from elsewhere, but no version that is older than the one here: an old export would undo what was said since.
+   *
+   * @returns how many were taken
+   */
+  add(chats: readonly Chat[]): number {
+    const taken = new Map<string, Chat>();
+    for (const chat of chats) {
+      const known = taken.get(chat.id) ?? this.chat(chat.id);
+      if (!known || known.changed < chat.changed) taken.set(chat.id, chat);
+    }
+    this.#chats = [...this.#chats.filter(({ id }) => !taken.has(id)), ...taken.values()];
     this.#tell();
-    for (const { id } of chats) this.keep(id);
+    for (const id of taken.keys()) this.keep(id);
+    return taken.size;
   }
 
   remove(id: string): void {

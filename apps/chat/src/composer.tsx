@@ -9,6 +9,11 @@ interface Props {
   readonly onStop: (() => void) | undefined;
 }
 
+/** Whether the key chose what an input method proposes. Safari ends the composing before it tells of the key, as number 229. */
+function isComposing(event: KeyboardEvent): boolean {
+  return event.isComposing || event.keyCode === 229;
+}
+
 export function Composer({ area, ready, onSend, onStop }: Props) {
   const [draft, setDraft] = useState("");
   return (
@@ -32,7 +37,7 @@ export function Composer({ area, ready, onSend, onStop }: Props) {
         rows={Math.min(8, draft.split("\n").length)}
         onChange={(event) => setDraft(event.target.value)}
         onKeyDown={(event) => {
-          if (event.key !== "Enter" || event.shiftKey || event.nativeEvent.isComposing) return;
+          if (event.key !== "Enter" || event.shiftKey || isComposing(event.nativeEvent)) return;
           event.preventDefault();
           event.currentTarget.form?.requestSubmit();
         }}

@@ -159,10 +159,22 @@ class Formatted extends Component<FormattedProps, { readonly failed: boolean }> 
   }
 }
 
+/** What has its marks at one side has them where its text begins. */
+function directed(Tag: "ul" | "ol" | "blockquote") {
+  return ({ node: _, ...rest }: { readonly node?: unknown }) => <Tag dir="auto" {...rest} />;
+}
+
 /** Headings are below the page's own; what a model wrote asks for no address by itself and leads nobody away from the chat. */
 const components: Options["components"] = {
   ...{ h1: "h2", h2: "h3", h3: "h4", h4: "h5", h5: "h6" },
+  ...{ ul: directed("ul"), ol: directed("ol"), blockquote: directed("blockquote") },
   pre: Code,
+  table: ({ node: _, ...rest }) => (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: wide tables are scrolled with the keyboard
+    <div className="wide" tabIndex={0}>
+      <table dir="auto" {...rest} />
+    </div>
+  ),
   a: ({ href = "", children, node: _, ...rest }) =>
     href === "" ? (
       <span>{children}</span>

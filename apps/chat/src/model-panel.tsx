@@ -43,9 +43,11 @@ export function ModelPanel({ state }: { readonly state: BackendState }) {
         <input
           type="file"
           accept=".gguf"
-          onChange={(event) => {
-            const file = event.target.files?.[0];
+          onChange={({ target }) => {
+            const file = target.files?.[0];
             if (file) void state.useBrowser(file);
+            // So that the same file can be chosen again.
+            target.value = "";
           }}
         />
       </label>
@@ -138,7 +140,13 @@ function StoredModels({ isLoading, onUse }: StoredModelsProps) {
 }
 
 function nameOf(url: string): string {
-  return decodeURIComponent(new URL(url).pathname.split("/").at(-1) ?? url);
+  const name = new URL(url).pathname.split("/").at(-1) ?? url;
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    // A per cent sign that means itself.
+    return name;
+  }
 }
 
 function megabytes(bytes: number): string {

@@ -56,6 +56,27 @@ const browserStore: Store = {
   removeRating: (id) => run("ratings", "readwrite", (store) => store.delete(id)),
 };
 
+/**
+ * Chats that this browser keeps while a server keeps others: written when the server was away, or kept none. They would be
+ * out of sight for as long as it is there.
+ */
+export async function chatsLeftBehind(store: Store): Promise<Chat[]> {
+  if (store !== serverStore) return [];
+  return browserStore.chats().catch(() => []);
+}
+
+/** Gives them, and their ratings, to the store; each leaves the browser when it is kept there. */
+export async function handOver(chats: readonly Chat[], store: Store): Promise<void> {
+  for (const chat of chats) {
+    await store.saveChat(chat);
+    await browserStore.removeChat(chat.id);
+  }
+  for (const rating of await browserStore.ratings()) {
+    await store.saveRating(rating);
+    await browserStore.removeRating(rating.id);
+  }
+}
+
 /** For a browser that lets the page keep nothing. */
 function noStore(): Store {
   const ratings = new Map<string, Rating>();
@@ -84,6 +105,15 @@ function open(): Promise<IDBDatabase> {
   });
 }
 
+/** Browsers say no more than the error's name. */
+function withReason(error: DOMException | null): unknown {
+  if (error?.name !== "QuotaExceededError") return error;
+  return new Error(
+    "The browser has no room to keep this chat: “Export chats” writes it to a file. Deleting chats or downloaded models makes room.",
+    { cause: error },
+  );
+}
+
 async function run<Result>(
   name: "chats" | "ratings",
   mode: IDBTransactionMode,
@@ -92,9 +122,11 @@ async function run<Result>(
   const database = await open();
   try {
     return await new Promise((resolve, reject) => {
-      const request = work(database.transaction(name, mode).objectStore(name));
-      request.onsuccess = () => resolve(request.result);
-      request.onerror = () => reject(request.error);
+      const transaction = database.transaction(name, mode);
+      const request = work(transaction.objectStore(name));
+      // A request that went well is not kept yet: that there is no room shows when the transaction ends.
+      transaction.oncomplete = () => resolve(request.result);
+      transaction.onabort = () => reject(withReason(transaction.error ?? request.error));
     });
   } finally {
     database.close();

@@ -28,6 +28,8 @@ export interface Origin {
   /** The model's name. */
   readonly model: string;
   readonly settings: Readonly<Record<string, number>>;
+  /** The system prompt, which may have become another since. Absent in answers of earlier versions. */
+  readonly system?: string;
 }
 
 export interface ChatNode {
@@ -69,10 +71,11 @@ export function pathOf(chat: Chat): ChatNode[] {
   return path;
 }
 
-/** The conversation that a node answers, with the system prompt. */
+/** The conversation that a node answers, with the system prompt that it was asked with. */
 export function promptOf(chat: Chat, node: ChatNode): RatedMessage[] {
   const path = pathOf({ ...chat, leaf: node.parent }).map(({ role, content }) => ({ role, content }));
-  return chat.system === "" ? path : [{ role: "system", content: chat.system }, ...path];
+  const { system = chat.system } = node.origin ?? {};
+  return system === "" ? path : [{ role: "system", content: system }, ...path];
 }
 
 export function siblingsOf(chat: Chat, node: ChatNode): ChatNode[] {
@@ -123,11 +126,21 @@ export function chatsFrom(text: string): Chat[] {
   });
 }
 
+/** The chat without consent that was given elsewhere: what nobody agreed to here is not kept for training here. */
+export function withoutConsent(chat: Chat, rated: ReadonlySet<string>): Chat {
+  const nodes = chat.nodes.map((node) =>
+    node.feedback?.consent && !rated.has(node.id)
+      ? { ...node, feedback: { ...node.feedback, consent: false } }
+      : node,
+  );
+  return { ...chat, nodes };
+}
+
 /** A chat that may come from any program, with nothing in it that cannot be shown; undefined for what is none. */
 export function chatFrom(value: unknown): Chat | undefined {
   if (!isRecord(value)) return undefined;
   const { id, title, system, changed, nodes, leaf } = value;
-  if (typeof id !== "string" || typeof title !== "string" || typeof system !== "string") return undefined;
+  if (!isId(id) || typeof title !== "string" || typeof system !== "string") return undefined;
   if (typeof changed !== "number" || !Array.isArray(nodes)) return undefined;
   const known: ChatNode[] = [];
   const ids = new Set<string>();
@@ -139,29 +152,39 @@ export function chatFrom(value: unknown): Chat | undefined {
     known.push(node);
   }
   const end = typeof leaf === "string" && ids.has(leaf) ? leaf : undefined;
-  return { id, title, system, changed, nodes: known, leaf: end };
+  // Stores keep whole milliseconds.
+  const time = Math.min(Math.max(0, Math.round(changed)), Number.MAX_SAFE_INTEGER);
+  return { id, title, system, changed: time, nodes: known, leaf: end };
 }
 
 function nodeFrom(value: unknown): ChatNode | undefined {
   if (!isRecord(value)) return undefined;
   const { id, parent, role, content, tokens, origin, feedback } = value;
-  if (typeof id !== "string" || typeof content !== "string") return undefined;
+  if (!isId(id) || typeof content !== "string") return undefined;
   if (role !== "user" && role !== "assistant") return undefined;
   if (parent !== undefined && parent !== null && typeof parent !== "string") return undefined;
   return {
     ...{ id, parent: parent ?? undefined, role, content },
     ...(Array.isArray(tokens) && tokens.every(isTokenView) ? { tokens } : {}),
-    ...(isRecord(origin) && typeof origin.model === "string" && isRecord(origin.settings)
-      ? { origin: origin as unknown as Origin }
-      : {}),
+    ...(isOrigin(origin) ? { origin } : {}),
     ...(isRecord(feedback) && typeof feedback.reason === "string" && typeof feedback.better === "string"
       ? { feedback: { consent: false, liked: false, ...feedback } as Feedback }
       : {}),
   };
 }
 
+/** As stores take them. An empty one would be its own parent. */
+function isId(value: unknown): value is string {
+  return typeof value === "string" && value !== "" && value.length <= 100;
+}
+
 function isTokenView(value: unknown): value is TokenView {
   return isChance(value) && Array.isArray(value.alternatives) && value.alternatives.every(isChance);
+}
+
+function isOrigin(value: unknown): value is Record<string, unknown> & Origin {
+  if (!isRecord(value) || typeof value.model !== "string" || !isRecord(value.settings)) return false;
+  return value.system === undefined || typeof value.system === "string";
 }
 
 function isChance(value: unknown): value is Record<string, unknown> {

@@ -57,25 +57,35 @@ export function useBackend(beforeChange: () => void): BackendState {
 
   const useBrowser = useCallback(
     async (source: string | File) => {
+      // Only what was asked for last is wanted.
+      loading.current?.abort();
       const controller = new AbortController();
+      const { signal } = controller;
       loading.current = controller;
       setProgress(0);
       setNotice("");
       try {
         const loaded = await loadInBrowser(source, {
-          signal: controller.signal,
-          onProgress: setProgress,
+          signal,
+          onProgress: (share) => {
+            if (!signal.aborted) setProgress(share);
+          },
           onNotice: setNotice,
         });
+        if (signal.aborted) {
+          loaded.dispose();
+          return;
+        }
         beforeChange();
         setBackend((current) => {
           current?.dispose();
           return loaded;
         });
       } catch (error) {
-        setNotice(error instanceof Error ? error.message : String(error));
+        // Who stopped it knows.
+        if (!signal.aborted) setNotice(error instanceof Error ? error.message : String(error));
       } finally {
-        setProgress(undefined);
+        if (loading.current === controller) setProgress(undefined);
       }
     },
     [beforeChange],
@@ -84,6 +94,7 @@ export function useBackend(beforeChange: () => void): BackendState {
   return {
     ...{ backend, server, wantsKey, progress, notice, useBrowser },
     useServer: () => {
+      loading.current?.abort();
       if (backend === server) return;
       beforeChange();
       setBackend((current) => {

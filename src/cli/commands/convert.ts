@@ -37,10 +37,13 @@ export function addConvertCommand(program: Command): void {
     .option("--offline", "use only what is on this machine")
     .option("-v, --verbose", "show the stack of errors")
     .action(async (input: string, output: string, flags: Flags) => {
-      if (/\.(bin|pth?|safetensors|json)$/.test(output))
-        command.error(`error: ${output}: expected a name that ends in .gguf, or a folder for safetensors`, {
-          exitCode: 2,
-        });
+      if (output === "" || /\.(bin|pth?|safetensors|json)$/.test(output))
+        command.error(
+          `error: ${output || "no name to write to"}: expected a name that ends in .gguf, or a folder for safetensors`,
+          {
+            exitCode: 2,
+          },
+        );
       await interruptible(async (signal) => {
         const path = await resolveModel(input, { ...defined({ offline: flags.offline }), signal });
         const bar = new ProgressBar("Writing");
@@ -50,8 +53,7 @@ export function addConvertCommand(program: Command): void {
           adapters: flags.lora,
           signal,
           onProgress: (done, total) => bar.update(done, total),
-        });
-        bar.end();
+        }).finally(() => bar.end());
         notice(`${output} written`);
       });
     });

@@ -46,8 +46,7 @@ export function addPerplexityCommand(program: Command): void {
       const result = await perplexity(model, text, {
         ...defined({ chunkLength: flags.ctxSize === 0 ? model.contextLength : flags.ctxSize }),
         onProgress: ({ chunks, chunkCount }) => bar.update(chunks, chunkCount),
-      });
-      bar.end();
+      }).finally(() => bar.end());
       report(result, performance.now() - started, flags.json === true);
     });
 }

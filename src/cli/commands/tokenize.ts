@@ -12,7 +12,7 @@ import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import { addInputOptions, type InputFlags, inputText } from "../input.ts";
 import { addModelOptions, type ModelFlags, requireModel } from "../options.ts";
 import { formatTable } from "../table.ts";
-import { writeJson, writeLine, writeOutput } from "../terminal.ts";
+import { visible, writeJson, writeLine, writeOutput } from "../terminal.ts";
 
 interface Flags extends ModelFlags, InputFlags {
   readonly ids?: boolean;
@@ -76,11 +76,6 @@ function printTokens(tokenizer: Tokenizer, text: string, flags: Flags): void {
         [0],
       ),
     );
-}
-
-/** Line breaks and other control characters as escapes, so that a token stays on its line. */
-function visible(piece: string): string {
-  return piece.replace(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1));
 }
 
 function printText(tokenizer: Tokenizer, input: string, flags: Flags): void {

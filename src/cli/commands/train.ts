@@ -89,8 +89,7 @@ function addTokenizerCommand(train: Command): void {
           controlSymbols: control,
           signal,
           onProgress: ({ done, total }) => bar.update(done, total ?? done),
-        });
-        bar.end();
+        }).finally(() => bar.end());
         notice(`${output} written: ${formatInteger(pieces.length)} pieces`);
       });
     });

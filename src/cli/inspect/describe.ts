@@ -12,7 +12,7 @@ import { DEFAULT_CONTEXT } from "../../generate/load-model.ts";
 import { type MemoryNeed, reckonMemory } from "../../generate/memory.ts";
 import type { CacheFormatOption } from "../../model/cache-format.ts";
 import { openTensorFile } from "../../model/checkpoint.ts";
-import { findChatTemplate, findVocabulary } from "../../model/companions.ts";
+import { checkRowsFor, findChatTemplate, findVocabulary } from "../../model/companions.ts";
 import { type ModelConfig, readConfig } from "../../model/config.ts";
 import { findRecommendedSampling, type RecommendedSampling } from "../../model/recommended-sampling.ts";
 import { type ModelWeights, modelWeights } from "../../model/weights.ts";
@@ -99,6 +99,7 @@ export async function describeModel(
     const config = await attempt(() => readConfig(file));
     const weights = config && (await attempt(() => modelWeights(file, config)));
     const vocabulary = await attempt(() => vocabularyOf(file, config, files, options.tokenizer));
+    if (config && vocabulary) await attempt(() => checkRowsFor(vocabulary, config));
     const chatTemplate = await attempt(() => findChatTemplate(file, files));
     const sampling = await attempt(() => findRecommendedSampling(file, files));
     const tensors = describeTensors(file);

@@ -2,6 +2,7 @@
 import type { RopeScaling } from "../../model/config.ts";
 import { formatBytes, formatCount, formatInteger, plural } from "../quantities.ts";
 import { formatTable } from "../table.ts";
+import { visible } from "../terminal.ts";
 import type { ModelDescription, TokenizerDescription } from "./describe.ts";
 
 const KINDS = {
@@ -16,8 +17,8 @@ export function reportLines(description: ModelDescription): string {
   const rows: [string, string][] = [];
   const parts = files.length > 1 ? `, ${files.length} files` : "";
   rows.push(["file", `${KINDS[description.kind]}, ${formatBytes(description.bytes)}${parts}`]);
-  if (config?.name) rows.push(["name", config.name]);
-  rows.push(["architecture", description.architecture]);
+  if (config?.name) rows.push(["name", visible(config.name)]);
+  rows.push(["architecture", visible(description.architecture)]);
   rows.push(["parameters", formatCount(description.parameters)]);
   if (config) {
     const { headCount, kvHeadCount, headLength } = config;
@@ -62,7 +63,7 @@ export function reportLines(description: ModelDescription): string {
         `${plural(memory.contextLength, "token")} ${formatBytes(memory.cache)}, buffers ${formatBytes(memory.buffers)}` +
         (memory.placement.bankCount > 1 ? `; in ${memory.placement.bankCount} memories` : ""),
     ]);
-  for (const problem of description.problems) rows.push(["cannot run", problem]);
+  for (const problem of description.problems) rows.push(["cannot run", visible(problem)]);
   return formatTable(rows);
 }
 
@@ -97,7 +98,7 @@ function tokenizerLine({ kind, tokens, merges, special, addBos, addEos }: Tokeni
 export function tensorLines({ tensors }: ModelDescription): string {
   return formatTable(
     tensors.map(({ name, format, rows, columns, bytes }) => [
-      name,
+      visible(name),
       format,
       rows === 1 ? `[${columns}]` : `[${rows}, ${columns}]`,
       formatBytes(bytes),
@@ -112,7 +113,7 @@ const VALUE_LENGTH = 100;
 const LIST_LENGTH = 4;
 
 export function metadataLines({ metadata }: ModelDescription): string {
-  return formatTable(Array.from(metadata, ([key, value]) => [key, abbreviate(value)]));
+  return formatTable(Array.from(metadata, ([key, value]) => [visible(key), abbreviate(value)]));
 }
 
 function abbreviate(value: unknown): string {
@@ -124,7 +125,8 @@ function abbreviate(value: unknown): string {
     const rest = list.length > LIST_LENGTH ? `, … ${formatInteger(list.length)} in all` : "";
     return `[${shown.join(", ")}${rest}]`;
   }
-  const text = (typeof value === "bigint" ? String(value) : JSON.stringify(value)) ?? String(value);
+  const isNumber = typeof value === "bigint" || typeof value === "number";
+  const text = visible((isNumber ? undefined : JSON.stringify(value)) ?? String(value));
   return text.length <= VALUE_LENGTH
     ? text
     : `${text.slice(0, VALUE_LENGTH)}… ${formatInteger(text.length)} characters`;

@@ -91,4 +91,25 @@ describe("chooseNamed", () => {
       "no file b.gguf in the repository; it has a.gguf",
     );
   });
+
+  it("takes what lies beside a file in a folder", () => {
+    const files = [
+      "README.md",
+      "sub/config.json",
+      "sub/model.safetensors",
+      "config.json",
+      "model.safetensors",
+    ];
+    expect(chooseNamed(files, "sub/model.safetensors")).toEqual(["sub/model.safetensors", "sub/config.json"]);
+    const meta = ["consolidated.00.pth", "consolidated.01.pth", "params.json", "tokenizer.model"];
+    const original = meta.map((name) => `original/${name}`);
+    expect(chooseNamed([...original, "tokenizer.json"], "original/consolidated.01.pth")).toEqual(original);
+  });
+
+  it("takes the shards that an index names", () => {
+    const index = "model.safetensors.index.json";
+    const expected = [shards[1], shards[0], index, ...besides];
+    expect(chooseNamed([...shards, index, ...besides], index)).toEqual(expected);
+    expect(chooseNamed([index], index)).toEqual([index]);
+  });
 });

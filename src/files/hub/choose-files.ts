@@ -13,7 +13,9 @@ import { CriaError } from "../../shared/errors.ts";
 const companion = /(^|[-._/])(mmproj|imatrix)([-._]|$)/i;
 /** What a safetensors model needs beside its weights. */
 const settings =
-  /^(config\.json|generation_config\.json|tokenizer[^/]*\.json|tokenizer\.model|chat_template\.jinja)$/;
+  /^(config\.json|generation_config\.json|tokenizer[^/]*\.json|tokenizer\.model|added_tokens\.json|chat_template\.jinja)$/;
+const metaShard = /^consolidated\.\d+\.pth$/;
+const metaSettings = /^(params\.json|tokenizer\.model)$/;
 const preferred = ["Q4_K_M", "Q4_K_[A-Z]+", "Q4_K", "Q4_0", "Q8_0"];
 
 /**
@@ -42,22 +44,44 @@ export function chooseFiles(files: readonly string[], quantization?: string): st
     const first = tensors.find((file) => file.startsWith("model")) ?? tensors[0]!;
     return withSettings(sorted, partsOf(sorted, first));
   }
-  const checkpoints = sorted.filter((file) => /^consolidated\.\d+\.pth$/.test(file));
-  if (checkpoints[0] === "consolidated.00.pth")
-    return [...checkpoints, ...sorted.filter((file) => file === "params.json" || file === "tokenizer.model")];
+  if (sorted.includes("consolidated.00.pth")) return checkpointIn(sorted, "");
   throw notFound("no .gguf, .safetensors or consolidated.00.pth file", sorted);
 }
 
 /**
- * The files that belong to one: its parts, and settings beside safetensors.
+ * The files that belong to one: its parts, and what lies beside it where the weights alone are no model. The file of
+ * shards' names (`model.safetensors.index.json`) means the shards.
  *
  * @throws {CriaError} code "not-found", naming what there is.
  */
 export function chooseNamed(files: readonly string[], file: string): string[] {
   const sorted = [...files].sort();
   if (!sorted.includes(file)) throw notFound(`no file ${file}`, sorted);
-  const parts = partsOf(sorted, file);
-  return /^[^/]+\.safetensors$/.test(file) ? withSettings(sorted, parts) : parts;
+  const folder = folderOf(file);
+  if (metaShard.test(file.slice(folder.length))) return checkpointIn(sorted, folder);
+  if (!/\.safetensors(\.index\.json)?$/.test(file)) return partsOf(sorted, file);
+  const stem = file.replace(/\.safetensors\.index\.json$/, "");
+  const shard = stem === file ? file : sorted.find((path) => isShardOf(path, stem));
+  return shard === undefined ? [file] : withSettings(sorted, partsOf(sorted, shard));
+}
+
+function isShardOf(path: string, stem: string): boolean {
+  return path.startsWith(stem) && /^-\d{5}-of-\d{5}\.safetensors$/.test(path.slice(stem.length));
+}
+
+/** Meta's files in a folder. */
+function checkpointIn(files: readonly string[], folder: string): string[] {
+  return [metaShard, metaSettings].flatMap((pattern) => filesIn(files, folder, pattern));
+}
+
+/** The files of a folder whose names fit. */
+function filesIn(files: readonly string[], folder: string, pattern: RegExp): string[] {
+  return files.filter((path) => path.startsWith(folder) && pattern.test(path.slice(folder.length)));
+}
+
+/** With "/" at its end; "" for the repository's own. */
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/") + 1);
 }
 
 /** All parts of the set that `file` belongs to, in order; or the file alone. */
@@ -75,9 +99,11 @@ function partsOf(files: readonly string[], file: string): string[] {
   return parts;
 }
 
+/** With the settings from the weights' folder. */
 function withSettings(files: readonly string[], weights: readonly string[]): string[] {
-  const index = files.filter((file) => weights.length > 1 && /^[^/]+\.safetensors\.index\.json$/.test(file));
-  return [...weights, ...index, ...files.filter((file) => settings.test(file))];
+  const folder = folderOf(weights[0]!);
+  const index = weights.length > 1 ? filesIn(files, folder, /^[^/]+\.safetensors\.index\.json$/) : [];
+  return [...weights, ...index, ...filesIn(files, folder, settings)];
 }
 
 /** Whether a file's path says the quantization as a word: Q4_0 is not in "Q4_0_4_4", nor Q4_XS in "IQ4_XS". */

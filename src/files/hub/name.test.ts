@@ -28,6 +28,7 @@ describe("parseModelName", () => {
     "  ",
     "a\0b",
     "https://",
+    "https://user:password@host/a.gguf",
     "hf:",
     "hf:user",
     "hf:user/",

@@ -11,6 +11,7 @@
  * Flow: command line → parseModelName → platform/node/hub/resolve.ts.
  */
 import { CriaError } from "../../shared/errors.ts";
+import { hasCredentials } from "../http.ts";
 
 /** A repository on the hub, and what is wanted of it. */
 export interface HubName {
@@ -37,6 +38,8 @@ export function parseModelName(text: string): ModelName {
   if (text.includes("\0")) throw new CriaError("bad-input", "a model's name holds a zero character");
   if (/^https?:/i.test(text)) {
     if (!URL.canParse(text)) throw new CriaError("bad-input", `${text}: not a web address`);
+    if (hasCredentials(text))
+      throw new CriaError("bad-input", "a web address holds a user name or a password; expected one without");
     return { kind: "url", url: text };
   }
   const match = /^(?:hf|huggingface):(?:\/\/)?(.*)$/s.exec(text);

@@ -215,6 +215,17 @@ describe("openMeta on a checkpoint that PyTorch wrote", () => {
   const folder = join(import.meta.dirname, "../../../tests/fixtures/meta-tiny");
   const names = ["consolidated.00.pth", "consolidated.01.pth", "params.json"];
 
+  it("finds the shards where folders cannot be listed", async () => {
+    const entries = names.map(async (name) => [`m/${name}`, await readFile(join(folder, name))] as const);
+    const files = {
+      ...countedFiles(Object.fromEntries(await Promise.all(entries))),
+      list: async () => undefined,
+    };
+    const file = await openMeta("m/consolidated.00.pth", files);
+    expect(file.paths).toEqual(["m/consolidated.00.pth", "m/consolidated.01.pth"]);
+    await file.close();
+  });
+
   it("gives every value of every tensor", async () => {
     const contents = await Promise.all(
       names.map(async (name) => new Uint8Array(await readFile(join(folder, name)))),

@@ -13,6 +13,8 @@ import { openPth } from "./pth.ts";
 
 const SHARD_NAME = /^consolidated\.(\d+)\.pth$/;
 const LARGEST_PARAMS_BYTES = 1 << 20;
+/** Numbers have two digits; a server may have something under every name. */
+const MOST_SHARDS = 100;
 
 /**
  * Opens a folder, or one of its `.pth` files: all shards are found by their names and joined. Rows are read on demand.
@@ -50,7 +52,7 @@ async function findShards(path: string, files: FileSystem): Promise<{ folder: st
   const folder = isFolder ? path : files.folderOf(path);
   // A file with another name stands alone.
   if (!isFolder && !SHARD_NAME.test(files.baseName(path))) return { folder, paths: [path] };
-  const names = ((await files.list(folder)) ?? [files.baseName(path)]).filter((name) =>
+  const names = ((await files.list(folder)) ?? (await probe(folder, files))).filter((name) =>
     SHARD_NAME.test(name),
   );
   const numbered = names.map((name) => ({ name, index: Number(SHARD_NAME.exec(name)?.[1]) }));
@@ -66,6 +68,17 @@ async function findShards(path: string, files: FileSystem): Promise<{ folder: st
       );
   }
   return { folder, paths: numbered.map(({ name }) => files.join(folder, name)) };
+}
+
+/** A server does not list its folders: there the shards are asked for one after the other, as long as they come. */
+async function probe(folder: string, files: FileSystem): Promise<string[]> {
+  const names: string[] = [];
+  for (let index = 0; index < MOST_SHARDS; index++) {
+    const name = `consolidated.${String(index).padStart(2, "0")}.pth`;
+    if (!(await files.exists(files.join(folder, name)))) break;
+    names.push(name);
+  }
+  return names;
 }
 
 async function readParams(path: string, files: FileSystem): Promise<Record<string, unknown>> {

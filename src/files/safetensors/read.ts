@@ -36,13 +36,13 @@ export async function readSafetensors(source: ByteSource): Promise<SafetensorsHe
 }
 
 /**
- * Opens a .safetensors file, or all shards of a .safetensors.index.json.
+ * Opens a .safetensors file, or all shards of a .safetensors.index.json. One shard means all, as with a split GGUF.
  *
  * @throws {CriaError} "bad-file", "not-found" for a missing shard or config.json.
  */
 export async function openSafetensors(path: string, files: FileSystem): Promise<TensorFile> {
   const folder = files.folderOf(path);
-  const shards = path.endsWith(".index.json") ? await readIndex(path, files) : new Map([[path, undefined]]);
+  const shards = await shardsOf(path, files);
   const sources: ByteSource[] = [];
   const metadata = new Map<string, string>();
   const tensors = new Map<string, StoredTensor>();
@@ -98,6 +98,22 @@ function storedTensor(source: ByteSource, info: SafetensorsInfo, format: TensorF
       return source.read(byteOffset + rowFirst * bytesPerRow, rowCount * bytesPerRow, into);
     },
   };
+}
+
+type Shards = ReadonlyMap<string, readonly string[] | undefined>;
+
+/** The files to open, with the tensors that an index puts in each. */
+async function shardsOf(path: string, files: FileSystem): Promise<Shards> {
+  const name = files.baseName(path);
+  if (name.endsWith(".index.json")) return readIndex(path, files);
+  const [, stem, count] = /^(.*)-\d{5}-of-(\d{5})\.safetensors$/.exec(name) ?? [];
+  if (stem === undefined || Number(count) < 2) return new Map([[path, undefined]]);
+  const index = files.join(files.folderOf(path), `${stem}.safetensors.index.json`);
+  if (await files.exists(index)) return readIndex(index, files);
+  throw new CriaError(
+    "not-found",
+    `${path}: one of ${Number(count)} shards, but ${index}, which names them, is missing`,
+  );
 }
 
 /** Shard paths with the tensors that the index puts in each. */

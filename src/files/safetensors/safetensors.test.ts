@@ -189,6 +189,23 @@ describe("safetensors", () => {
     );
   });
 
+  it("opens all shards by the name of one", async () => {
+    const [first, second] = ["m/w-00001-of-00002.safetensors", "m/w-00002-of-00002.safetensors"];
+    const index = "m/w.safetensors.index.json";
+    const files = memoryFiles({
+      [first]: await written(["a"]),
+      [second]: await written(["b"]),
+      [index]: JSON.stringify({ weight_map: { a: first.slice(2), b: second.slice(2) } }),
+      "m/config.json": "{}",
+    });
+    for (const path of [first, second, index])
+      expect([...(await openSafetensors(path, files)).tensors.keys()]).toEqual(["a", "b"]);
+    files.contents.delete(index);
+    await expect(openSafetensors(second, files)).rejects.toThrow(
+      /one of 2 shards, but m\/w\.safe.* is missing/,
+    );
+  });
+
   it("refuses rows beyond a tensor, whose bytes are another's", async () => {
     const files = memoryFiles({ m: await written(["a", "b"]), "config.json": "{}" });
     const tensor = (await openSafetensors("m", files)).tensors.get("a");

@@ -17,7 +17,7 @@ export interface BodyLimits {
   readonly jsonDepth: number;
 }
 
-/** @throws {RequestError} 400 or 413, with the field at fault in `param`. */
+/** @throws {RequestError} 400, 413 or 415, with the field at fault in `param`. */
 export async function readBody<Body>(
   request: Request,
   schema: z.ZodType<Body>,
@@ -48,6 +48,9 @@ async function readText(request: Request, limit: number): Promise<string> {
       code: "request_too_large",
     });
   if (Number(request.headers.get("content-length") ?? 0) > limit) throw tooLarge();
+  const encoding = request.headers.get("content-encoding") ?? "identity";
+  if (encoding.toLowerCase() !== "identity")
+    throw new RequestError(415, `content-encoding: ${encoding} is not read here; send the body as it is`);
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let text = "";
   let received = 0;

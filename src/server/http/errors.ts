@@ -28,6 +28,8 @@ export interface Failure {
   readonly message: string;
   /** Seconds after which trying again may help. */
   readonly retryAfter?: number;
+  /** Methods that the address takes, for a 405. */
+  readonly allow?: readonly string[];
 }
 
 /** An error that already knows its answer. */
@@ -86,6 +88,7 @@ export function errorResponse(failure: Failure, path: string): Response {
   const body = isOllamaPath(path) ? { error: failure.message } : openaiError(failure);
   const headers = new Headers({ "content-type": "application/json" });
   if (failure.retryAfter !== undefined) headers.set("retry-after", String(failure.retryAfter));
+  if (failure.allow) headers.set("allow", failure.allow.join(", "));
   if (failure.status === 401) headers.set("www-authenticate", "Bearer");
   return new Response(JSON.stringify(body), { status: failure.status, headers });
 }

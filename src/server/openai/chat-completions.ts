@@ -58,6 +58,7 @@ export async function chatCompletions(
         },
         toolNames: tools.names,
         ...(tools.constraint ? { constraint: tools.constraint } : {}),
+        oneCall: body.parallel_tool_calls === false,
       });
       const end = yield* mapped(pieces, (piece): Event => ({ index, piece }));
       yield { index, end };

@@ -109,7 +109,10 @@ export const generationFields: {
   n: whole(1).max(MOST_CHOICES).optional(),
   max_tokens: whole(-1).optional().openapi({ description: "-1: until the context is full" }),
   stop: z
-    .union([z.string().min(1), z.array(z.string().min(1)).max(MOST_STOPS)])
+    .union(
+      [z.string().min(1), z.array(z.string().min(1)).max(MOST_STOPS)],
+      `expected a text, or a list of at most ${MOST_STOPS}; none of them empty`,
+    )
     .optional()
     .openapi({ description: "Texts that end the answer; they are not part of it" }),
   seed: z

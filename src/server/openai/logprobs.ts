@@ -85,7 +85,8 @@ function tokenText(tokenizer: Tokenizer, { id, logProbability }: LogProbability)
 
 const decoder = new TextDecoder();
 
-function textOf(tokenizer: Tokenizer, id: number): string {
+/** A token's text; the name of one that has none. */
+export function textOf(tokenizer: Tokenizer, id: number): string {
   const bytes = tokenizer.bytesOf(id);
   return bytes.length === 0 ? tokenizer.pieceOf(id) : decoder.decode(bytes);
 }

@@ -63,18 +63,21 @@ export interface EmbeddingRequest {
 const MOST_INPUTS = 2048;
 
 const id = z.number().int().min(0);
-const texts = z.union([
-  z.string(),
-  z.array(z.string()).min(1).max(MOST_INPUTS),
-  z.array(id).min(1),
-  z.array(z.array(id).min(1)).min(1).max(MOST_INPUTS),
-]);
+const texts = z.union(
+  [
+    z.string(),
+    z.array(z.string()).min(1).max(MOST_INPUTS),
+    z.array(id).min(1),
+    z.array(z.array(id).min(1)).min(1).max(MOST_INPUTS),
+  ],
+  `expected a text, a list of token ids, or a list of 1 to ${MOST_INPUTS} of these`,
+);
 
 const textPart = z.strictObject({
   type: z.literal("text", "expected text; this server takes no images, sounds or files"),
   text: z.string(),
 });
-const content = z.union([z.string(), z.array(textPart)]);
+const content = z.union([z.string(), z.array(textPart)], "expected a text, or a list of parts of text");
 const name = z.string().optional();
 
 const message = z.discriminatedUnion(
@@ -134,10 +137,13 @@ export const chatRequest: z.ZodType<ChatRequest> = z
     top_logprobs: z.number().int().min(0).max(20).optional(),
     tools: z.array(toolDefinition).max(128).optional(),
     tool_choice: z
-      .union([
-        z.enum(["none", "auto", "required"]),
-        z.strictObject({ type: z.literal("function"), function: z.strictObject({ name: z.string() }) }),
-      ])
+      .union(
+        [
+          z.enum(["none", "auto", "required"]),
+          z.strictObject({ type: z.literal("function"), function: z.strictObject({ name: z.string() }) }),
+        ],
+        'expected "none", "auto", "required", or a function by name',
+      )
       .optional(),
     parallel_tool_calls: z.boolean().optional(),
     chat_template_kwargs: z.record(z.string(), z.unknown()).optional(),

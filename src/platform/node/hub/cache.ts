@@ -59,14 +59,15 @@ export function isCommit(revision: string): boolean {
   return /^[0-9a-f]{40}$/.test(revision);
 }
 
-/** Remembers what a revision means. */
+/** Remembers what a revision means; that a commit is itself need not be remembered. */
 export async function storeRevision(
   cacheFolder: string,
   repo: string,
   revision: string,
   commit: string,
 ): Promise<void> {
-  if (isCommit(revision)) return;
+  // What is known need not be written: a cache that several people share may be one that this one only reads.
+  if ((await cachedCommit(cacheFolder, repo, revision)) === commit) return;
   const folder = repoFolder(cacheFolder, repo);
   const path = join(folder, "refs", revision);
   await mkdir(dirname(path), { recursive: true });

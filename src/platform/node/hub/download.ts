@@ -131,7 +131,9 @@ async function checkAnswer(response: Response, part: Part, request: DownloadRequ
   switch (response.status) {
     case 200:
       // The server ignores Range and begins at the beginning.
-      if (part.length > 0) await startOver(part, request);
+      if (part.length === 0) return;
+      refuseOther(response, request);
+      await startOver(part, request);
       return;
     case 206: {
       const range = contentRange(response);
@@ -150,6 +152,16 @@ async function checkAnswer(response: Response, part: Part, request: DownloadRequ
     default:
       throw request.refusal(response);
   }
+}
+
+/** A page of words in the file's place, as hotel networks send it, is no reason to drop gigabytes that are here. */
+function refuseOther(response: Response, request: DownloadRequest): void {
+  const length = response.headers.get("content-length");
+  if (length === null || response.headers.has("content-encoding")) return;
+  if (Number(length) !== request.byteLength)
+    throw new TemporaryFailure(
+      `${request.name}: the server sent something else, of ${length} instead of ${request.byteLength} bytes`,
+    );
 }
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {

@@ -62,6 +62,12 @@ describe("hubSettings", () => {
     await rm(home, { recursive: true });
   });
 
+  it("does not show a password in the hub's address", async () => {
+    const endpoint = "https://user:cret@hub.example";
+    const error: unknown = await hubSettings({ endpoint }).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: "bad-input", message: expect.not.stringContaining("cret") });
+  });
+
   it("does not show a token that it refuses", async () => {
     const error: unknown = await hubSettings({ token: "hf_se\ncret" }).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code: "bad-input", message: expect.not.stringContaining("cret") });

@@ -8,6 +8,7 @@
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { hasCredentials } from "../../../files/http.ts";
 import { CriaError } from "../../../shared/errors.ts";
 
 /** How far a download is, over all files of the model. */
@@ -62,6 +63,12 @@ export async function hubSettings(options: ResolveOptions): Promise<HubSettings>
     throw new CriaError(
       "bad-input",
       `expected the hub's address (HF_ENDPOINT) as https://…, got "${endpoint}"`,
+    );
+  // The message must not show them.
+  if (hasCredentials(endpoint))
+    throw new CriaError(
+      "bad-input",
+      "the hub's address (HF_ENDPOINT) holds a user name or a password; expected an access token in HF_TOKEN",
     );
   const { signal, stallMs = 30_000, retries = 5, retryDelayMs = 500 } = options;
   return {

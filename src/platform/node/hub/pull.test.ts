@@ -134,6 +134,23 @@ describe("pullModel", () => {
     expect(sha256(await readFile(path))).toBe(sha256(weights));
   });
 
+  it("keeps what came when a page of words comes in the file's place", async () => {
+    hub.mishaps = [{ cutAfter: 70_000 }, { status: 200, headers: { "content-length": "0" } }, {}];
+    await pullModel(name, options());
+    const ranges = hub.seen.filter((request) => request.server === "cdn").map((request) => request.range);
+    expect(ranges).toHaveLength(3);
+    expect(ranges[1]).toMatch(/^bytes=[1-9]/);
+    expect(ranges[2]).toBe(ranges[1]);
+  });
+
+  it("writes nothing where all is there, so that a cache may be read-only", async () => {
+    await pullModel(name, options());
+    const before = (await stat(inRepo("refs", "main"))).ino;
+    await pullModel(name, options());
+    // A file that is replaced is another one.
+    expect((await stat(inRepo("refs", "main"))).ino).toBe(before);
+  });
+
   it("makes a stalled connection anew", async () => {
     hub.mishaps = [{ stallAfter: 70_000 }];
     const { path } = await pullModel(name, options({ stallMs: 200 }));
