@@ -7,6 +7,7 @@ import { load } from "../../src/node.ts";
 import { listen } from "../../src/platform/node/listen.ts";
 import { readPage } from "../../src/platform/node/page-folder.ts";
 import { createServer } from "../../src/server/create-server.ts";
+import { writeTinyModel } from "../tiny-model.ts";
 import { answers, built, pageCanBeShown, say, setUpSite } from "./chat-page.ts";
 import { serveFolder } from "./folder-server.ts";
 import { startChromium } from "./page.ts";
@@ -109,6 +110,21 @@ describe.skipIf(!pageCanBeShown())("where the chat page runs its model", () => {
     await page.getByRole("button", { name: "Settings" }).click();
     await say(page, "in the browser");
     expect((await answers(page).innerText()).length).toBeGreaterThan(10);
+  });
+
+  it("samples as a model's maker recommends, until someone chooses otherwise", async () => {
+    const path = join(site.folder, "calm.gguf");
+    await writeTinyModel(path, { sampling: { temperature: 0.3 } });
+    const page = await site.open();
+    await page.getByRole("button", { name: "Settings" }).click();
+    await page.getByText("Temperature: 0.8").waitFor();
+    await page.getByLabel("Top p").fill("0.5");
+    await page.getByLabel("Or a file").setInputFiles(path);
+    await page.getByText("Temperature: 0.3").waitFor({ timeout: 30_000 });
+    await page.getByLabel("Temperature").fill("1.5");
+    await page.getByRole("button", { name: "On the server" }).click();
+    await page.getByText("Temperature: 1.5").waitFor();
+    await page.getByText("Top p: 0.5").waitFor();
   });
 
   it("works over plain HTTP from another machine, where browsers give pages less", async () => {

@@ -120,6 +120,8 @@ it("what the model's maker recommends comes before Ollama's defaults, and is sho
     options: { num_predict: 10, seed: 1, temperature: 2, top_p: 1 },
   });
   expect(hot.response).not.toBe(expected.text);
+  const { data } = (await (await fetch(`${calm.url}/v1/models`)).json()) as { data: readonly unknown[] };
+  expect(data).toMatchObject([{ meta: { sampling: { temperature: 0, top_p: 0.5, repeat_penalty: 1 } } }]);
   expect((await ask.show({ model: "Tiny" })).parameters).toMatch(
     /^temperature +0\ntop_p +0\.5\nrepeat_penalty +1$/,
   );

@@ -53,7 +53,7 @@ export function App() {
   const [book] = useState(() => new ChatBook(report));
   const { chats, shown: chat } = useSyncExternalStore(book.view.subscribe, book.view.get);
   const [store, setStore] = useState<Store>();
-  const [settings, setSettings] = useSettings();
+  const [settings, setSettings] = useSettings(backend?.sampling);
   const [panel, setPanel] = useState<"chats" | "settings">();
   const [running, setRunning] = useState<Run>();
   const box = useRef<HTMLDivElement>(null);

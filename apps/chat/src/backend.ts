@@ -27,6 +27,8 @@ export interface Delta {
 
 export interface Backend {
   readonly label: string;
+  /** What the model's maker recommends. */
+  readonly sampling: Partial<Settings>;
   answer(messages: readonly Message[], settings: Settings, signal: AbortSignal): AsyncGenerator<Delta>;
   /** SHA-256 of the model's files; "" for the server's, which knows it itself. */
   hash(): Promise<string>;
@@ -37,6 +39,11 @@ interface LogProbability {
   readonly token: string;
   readonly logprob: number;
   readonly top_logprobs?: readonly { readonly token: string; readonly logprob: number }[];
+}
+
+interface ServedModel {
+  readonly id: string;
+  readonly meta?: { readonly sampling?: Readonly<Record<string, number>> };
 }
 
 interface Chunk {
@@ -56,11 +63,13 @@ export async function connectServer(): Promise<Backend | "key" | "loading" | und
   if (response?.status === 401) return "key";
   if (response?.status === 503 && response.headers.has("retry-after")) return "loading";
   if (!response?.ok) return undefined;
-  const list = (await response.json().catch(() => ({}))) as { data?: readonly { id: string }[] };
-  const model = list.data?.[0]?.id;
-  if (model === undefined) return undefined;
+  const list = (await response.json().catch(() => ({}))) as { data?: readonly ServedModel[] };
+  const served = list.data?.[0];
+  if (served === undefined) return undefined;
+  const model = served.id;
   return {
     label: model,
+    sampling: settingsOf(served),
     async *answer(messages, { temperature, topP, minP, repeatPenalty, maxTokens }, signal) {
       const json = {
         ...{ model, messages, temperature, top_p: topP, min_p: minP, repeat_penalty: repeatPenalty },
@@ -79,6 +88,13 @@ export async function connectServer(): Promise<Backend | "key" | "loading" | und
     hash: async () => "",
     dispose() {},
   };
+}
+
+function settingsOf({ meta }: ServedModel): Partial<Settings> {
+  const { temperature, top_p: topP, min_p: minP, repeat_penalty: repeatPenalty } = meta?.sampling ?? {};
+  return Object.fromEntries(
+    Object.entries({ temperature, topP, minP, repeatPenalty }).filter(([, value]) => value !== undefined),
+  );
 }
 
 function viewOf({ token, logprob, top_logprobs: top = [] }: LogProbability): TokenView {
@@ -127,6 +143,7 @@ export async function loadInBrowser(source: string | File, report: LoadReport): 
   });
   return {
     label: `${model.name} (this browser)`,
+    sampling: model.sampling as Partial<Settings>,
     async *answer(messages, settings, signal) {
       const generation = model.chat(messages, { ...settings, signal, logProbabilities: 5 });
       for await (const { text, id, logProbability, alternatives = [] } of generation.tokens()) {

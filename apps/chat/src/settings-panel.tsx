@@ -10,7 +10,7 @@ interface Props {
   readonly system: string;
   readonly onSystem: (system: string) => void;
   readonly settings: Settings;
-  readonly onSettings: (settings: Settings) => void;
+  readonly onSettings: (changes: Partial<Settings>) => void;
 }
 
 export function SettingsPanel({ state, system, onSystem, settings, onSettings }: Props) {
@@ -29,7 +29,7 @@ export function SettingsPanel({ state, system, onSystem, settings, onSettings }:
           key={name}
           {...slider}
           value={settings[name]}
-          onChange={(value) => onSettings({ ...settings, [name]: value })}
+          onChange={(value) => onSettings({ [name]: value })}
         />
       ))}
       <ThemeChoice />

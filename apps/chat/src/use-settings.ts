@@ -1,4 +1,4 @@
-/** How answers are sampled, kept in this browser. */
+/** How answers are sampled: as people chose in this browser, else as the model's maker recommends. */
 import { useCallback, useState } from "react";
 import type { Settings } from "./backend.ts";
 import { recall, remember } from "./remember.ts";
@@ -6,20 +6,26 @@ import { recall, remember } from "./remember.ts";
 const KEY = "cria-settings";
 const defaults: Settings = { temperature: 0.8, topP: 0.95, minP: 0.05, repeatPenalty: 1, maxTokens: 400 };
 
-export function useSettings(): [Settings, (settings: Settings) => void] {
-  const [settings, setSettings] = useState(read);
-  const change = useCallback((changed: Settings) => {
-    remember(KEY, JSON.stringify(changed));
-    setSettings(changed);
-  }, []);
-  return [settings, change];
+/** @param recommended by the model's maker */
+export function useSettings(
+  recommended: Partial<Settings> = {},
+): [Settings, (changes: Partial<Settings>) => void] {
+  const [chosen, setChosen] = useState(read);
+  const change = useCallback(
+    (changes: Partial<Settings>) => {
+      const all = { ...chosen, ...changes };
+      remember(KEY, JSON.stringify(all));
+      setChosen(all);
+    },
+    [chosen],
+  );
+  return [{ ...defaults, ...recommended, ...chosen }, change];
 }
 
-function read(): Settings {
+function read(): Partial<Settings> {
   try {
-    const stored = JSON.parse(recall(KEY) ?? "{}") as Partial<Settings>;
-    return { ...defaults, ...stored };
+    return JSON.parse(recall(KEY) ?? "{}") as Partial<Settings>;
   } catch {
-    return defaults;
+    return {};
   }
 }

@@ -9,7 +9,7 @@
  * eight at a time, then multiplied by the block's scale.
  */
 import { BLOCK_BYTES, BLOCK_LENGTH, scaleOf } from "./cache-blocks";
-import { firstSmallHalves, largestLane, lastSmallHalves, lowerHalves, multiplyAdd, upperHalves } from "./numbers";
+import { firstFloats, highBitsOf, largestLane, lastFloats, lowBitsOf, multiplyAdd } from "./numbers";
 
 /** [Σ a, Σ b, Σ c, Σ d] over lanes, each as (0 + 1) + (2 + 3). */
 @inline
@@ -38,8 +38,8 @@ export function scoresOf8(
     let x = q;
     const end = key + bytes;
     for (let at = key; at < end; at += 16) {
-      const halves = v128.load(at), lower = lowerHalves(halves), upper = upperHalves(halves, mask);
-      const k = firstSmallHalves(lower, upper);
+      const halves = v128.load(at), low = lowBitsOf(halves), high = highBitsOf(halves, mask);
+      const k = firstFloats(low, high);
       a0 = multiplyAdd(v128.load(x, 0), k, a0);
       a1 = multiplyAdd(v128.load(x, 16), k, a1);
       a2 = multiplyAdd(v128.load(x, 32), k, a2);
@@ -48,7 +48,7 @@ export function scoresOf8(
       a5 = multiplyAdd(v128.load(x, 80), k, a5);
       a6 = multiplyAdd(v128.load(x, 96), k, a6);
       a7 = multiplyAdd(v128.load(x, 112), k, a7);
-      const n = lastSmallHalves(lower, upper);
+      const n = lastFloats(low, high);
       a0 = multiplyAdd(v128.load(x, 128), n, a0);
       a1 = multiplyAdd(v128.load(x, 144), n, a1);
       a2 = multiplyAdd(v128.load(x, 160), n, a2);
@@ -87,10 +87,10 @@ export function scoresOf4(
     let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
     let x = q;
     for (let at: usize = 0; at < bytes; at += 16) {
-      const kh = v128.load(key + at), kl = lowerHalves(kh), ku = upperHalves(kh, mask);
-      const nh = v128.load(next + at), nl = lowerHalves(nh), nu = upperHalves(nh, mask);
-      let k = firstSmallHalves(kl, ku);
-      let n = firstSmallHalves(nl, nu);
+      const halves = v128.load(key + at), low = lowBitsOf(halves), high = highBitsOf(halves, mask);
+      const others = v128.load(next + at), othersLow = lowBitsOf(others), othersHigh = highBitsOf(others, mask);
+      let k = firstFloats(low, high);
+      let n = firstFloats(othersLow, othersHigh);
       let x0 = v128.load(x), x1 = v128.load(x, 16), x2 = v128.load(x, 32);
       a0 = multiplyAdd(x0, k, a0);
       b0 = multiplyAdd(x0, n, b0);
@@ -104,8 +104,8 @@ export function scoresOf4(
         b3 = multiplyAdd(x3, n, b3);
       }
       x += <usize>(size << 4);
-      k = lastSmallHalves(kl, ku);
-      n = lastSmallHalves(nl, nu);
+      k = lastFloats(low, high);
+      n = lastFloats(othersLow, othersHigh);
       x0 = v128.load(x), x1 = v128.load(x, 16), x2 = v128.load(x, 32);
       a0 = multiplyAdd(x0, k, a0);
       b0 = multiplyAdd(x0, n, b0);
@@ -150,14 +150,14 @@ export function scoresOf2(
     let a0 = zero, a1 = zero, b0 = zero, b1 = zero, c0 = zero, c1 = zero, d0 = zero, d1 = zero;
     let x = q;
     for (let at: usize = 0; at < bytes; at += 16) {
-      const h0 = v128.load(key0 + at), l0 = lowerHalves(h0), u0 = upperHalves(h0, mask);
-      const h1 = v128.load(key1 + at), l1 = lowerHalves(h1), u1 = upperHalves(h1, mask);
-      const h2 = v128.load(key2 + at), l2 = lowerHalves(h2), u2 = upperHalves(h2, mask);
-      const h3 = v128.load(key3 + at), l3 = lowerHalves(h3), u3 = upperHalves(h3, mask);
-      let k0 = firstSmallHalves(l0, u0);
-      let k1 = firstSmallHalves(l1, u1);
-      let k2 = firstSmallHalves(l2, u2);
-      let k3 = firstSmallHalves(l3, u3);
+      const halves0 = v128.load(key0 + at), low0 = lowBitsOf(halves0), high0 = highBitsOf(halves0, mask);
+      const halves1 = v128.load(key1 + at), low1 = lowBitsOf(halves1), high1 = highBitsOf(halves1, mask);
+      const halves2 = v128.load(key2 + at), low2 = lowBitsOf(halves2), high2 = highBitsOf(halves2, mask);
+      const halves3 = v128.load(key3 + at), low3 = lowBitsOf(halves3), high3 = highBitsOf(halves3, mask);
+      let k0 = firstFloats(low0, high0);
+      let k1 = firstFloats(low1, high1);
+      let k2 = firstFloats(low2, high2);
+      let k3 = firstFloats(low3, high3);
       let x0 = v128.load(x);
       a0 = multiplyAdd(x0, k0, a0);
       b0 = multiplyAdd(x0, k1, b0);
@@ -171,10 +171,10 @@ export function scoresOf2(
         d1 = multiplyAdd(x1, k3, d1);
       }
       x += <usize>(size << 4);
-      k0 = lastSmallHalves(l0, u0);
-      k1 = lastSmallHalves(l1, u1);
-      k2 = lastSmallHalves(l2, u2);
-      k3 = lastSmallHalves(l3, u3);
+      k0 = lastFloats(low0, high0);
+      k1 = lastFloats(low1, high1);
+      k2 = lastFloats(low2, high2);
+      k3 = lastFloats(low3, high3);
       x0 = v128.load(x);
       a0 = multiplyAdd(x0, k0, a0);
       b0 = multiplyAdd(x0, k1, b0);
@@ -203,7 +203,7 @@ function pairedBytes(headLength: i32): usize {
   return <usize>(headLength & ~7) << 1;
 }
 
-/** Adds the four channels that the loops above leave, where the head length is no multiple of eight. */
+/** Adds the four channels that the loops above leave where the head length is no multiple of eight: 12, say. */
 export function addOddScores(
   size: i32,
   q: usize,
@@ -220,7 +220,7 @@ export function addOddScores(
   const x = q + <usize>(paired * size << 2);
   for (let p = 0; p < length; p++) {
     const halves = v128.load64_zero(key + (<usize>paired << 1));
-    const k = firstSmallHalves(lowerHalves(halves), upperHalves(halves, mask));
+    const k = firstFloats(lowBitsOf(halves), highBitsOf(halves, mask));
     for (let query: usize = 0; query < <usize>size; query++) {
       const product = f32x4.mul(v128.load(x + (query << 4)), k);
       const at = scores + (query << 2);

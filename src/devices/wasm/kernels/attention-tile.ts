@@ -31,7 +31,7 @@ const FACTORS: usize = 128;
 export const QUERIES: usize = 160;
 
 /**
- * Keys of F16 come 2⁻¹¹² times too small (smallHalves). Queries have most of that power, and their scores the rest: with
+ * Keys of F16 come 2⁻¹¹² times too small (highBitsOf). Queries have most of that power, and their scores the rest: with
  * all of it a query of 2¹⁶ would be infinite.
  */
 const QUERY_POWER: f32 = 1.2676506e30;
@@ -75,7 +75,7 @@ export function attendTile(
   headLength: i32,
   scale: f32,
   mask: v128,
-  upperMask: v128,
+  highMask: v128,
   power: v128,
   quantKeys: bool,
   quantValues: bool,
@@ -83,11 +83,11 @@ export function attendTile(
   const q = tile + QUERIES;
   if (quantKeys) quantScores(size, q, scores, keys, keyStride, length, headLength, mask, power);
   else {
-    const power = scale * SCORE_POWER;
-    if (size > 4) scoresOf8(q, scores, keys, keyStride, length, headLength, power, upperMask);
-    else if (size > 2) scoresOf4(size, q, scores, keys, keyStride, length, headLength, power, upperMask);
-    else scoresOf2(size, q, scores, keys, keyStride, length, headLength, power, upperMask);
-    if (headLength & 4) addOddScores(size, q, scores, keys, keyStride, length, headLength, power, upperMask);
+    const factor = scale * SCORE_POWER;
+    if (size > 4) scoresOf8(q, scores, keys, keyStride, length, headLength, factor, highMask);
+    else if (size > 2) scoresOf4(size, q, scores, keys, keyStride, length, headLength, factor, highMask);
+    else scoresOf2(size, q, scores, keys, keyStride, length, headLength, factor, highMask);
+    if (headLength & 4) addOddScores(size, q, scores, keys, keyStride, length, headLength, factor, highMask);
   }
   const weightPower = quantValues ? ones() : power;
   toWeights(tile, scores, position, length, weightPower);
@@ -98,7 +98,7 @@ export function attendTile(
     const scaled = scores + PIECE_BYTES;
     const indices = topBytes();
     addQuantChannels(size, factors, sums, scores, scaled, values, valueStride, length, headLength, indices, mask, quantPower());
-  } else addChannels(false, size, factors, sums, scores, values, valueStride, length, headLength, upperMask);
+  } else addChannels(false, size, factors, sums, scores, values, valueStride, length, headLength, highMask);
 }
 
 /**

@@ -1,15 +1,15 @@
 /**
- * Sums of a piece's values by the weights of a tile's queries (attention-tile.ts), lanes being channels. A tile of many
- * queries takes four channels at a time, one of few eight or sixteen.
+ * Sums of a piece's values by the weights of a tile's queries (attention-tile.ts), lanes being channels. Four queries take
+ * eight channels at a time, one or two sixteen; eight queries of quants four.
  *
  * `quants` and `size` are constants wherever these are inlined. Values of Q8_0 are summed as whole numbers: their block's
- * scales are multiplied into the weights before. Values of F16 come 2⁻¹¹² times too small (smallHalves); their weights have
+ * scales are multiplied into the weights before. Values of F16 come 2⁻¹¹² times too small (highBitsOf); their weights have
  * the power.
  */
 import { BLOCK_BYTES, BLOCK_LENGTH, fourQuants, scaleOf } from "./cache-blocks";
-import { firstSmallHalves, lastSmallHalves, lowerHalves, multiplyAdd, upperHalves } from "./numbers";
+import { firstFloats, highBitsOf, lastFloats, lowBitsOf, multiplyAdd } from "./numbers";
 
-/** Some channels of the values: sums = factor · sums + Σ weight · value. `mask` is fourQuants' indices for quants. */
+/** Some channels of the values: sums = factor · sums + Σ weight · value. `mask` is fourQuants' indices for quants, else highBitsOf's. */
 @inline
 export function addChannels(
   quants: bool,
@@ -37,8 +37,8 @@ export function addChannels(
       sums += <usize>(size << 5);
       values += 2 * bytes;
     }
-  }
-  else if (!quants) {
+  } else if (!quants) {
+    // Four queries twice: eight values are made of halves at once, and eight queries of them would need sixteen sums.
     for (; c + 8 <= channels; c += 8) {
       addValuesBy2(quants, 4, factors, sums, weights, values, stride, length, mask, 128);
       addValuesBy2(quants, 4, factors + 16, sums + 64, weights + 16, values, stride, length, mask, 128);
@@ -109,7 +109,7 @@ function fourBytes(quants: bool): usize {
 function fourValues(quants: bool, at: usize, mask: v128): v128 {
   if (quants) return fourQuants(v128.load32_zero(at), mask);
   const halves = v128.load64_zero(at);
-  return firstSmallHalves(lowerHalves(halves), upperHalves(halves, mask));
+  return firstFloats(lowBitsOf(halves), highBitsOf(halves, mask));
 }
 
 /** sums = factor · sums + Σ weight · value for four channels of up to eight queries. */
@@ -156,7 +156,7 @@ function addValues(
   if (size > 7) v128.store(sums, a7, 112);
 }
 
-/** The same for eight channels of three or four queries. */
+/** The same for eight channels of three or four queries, whose sums are `step` bytes from one four to the next. */
 @inline
 function addValuesBy2(
   quants: bool,
@@ -189,9 +189,9 @@ function addValuesBy2(
       v0 = fourQuants(v128.load32_zero(value), mask);
       v1 = fourQuants(v128.load32_zero(value, 4), mask);
     } else {
-      const halves = v128.load(value), lower = lowerHalves(halves), upper = upperHalves(halves, mask);
-      v0 = firstSmallHalves(lower, upper);
-      v1 = lastSmallHalves(lower, upper);
+      const halves = v128.load(value), low = lowBitsOf(halves), high = highBitsOf(halves, mask);
+      v0 = firstFloats(low, high);
+      v1 = lastFloats(low, high);
     }
     const w0 = v128.load32_splat(w);
     a0 = multiplyAdd(w0, v0, a0);
@@ -252,12 +252,12 @@ function addValuesBy4(
       v2 = fourQuants(v128.load32_zero(value, 8), mask);
       v3 = fourQuants(v128.load32_zero(value, 12), mask);
     } else {
-      const halves = v128.load(value), lower = lowerHalves(halves), upper = upperHalves(halves, mask);
-      v0 = firstSmallHalves(lower, upper);
-      v1 = lastSmallHalves(lower, upper);
-      const more = v128.load(value, 16), moreLower = lowerHalves(more), moreUpper = upperHalves(more, mask);
-      v2 = firstSmallHalves(moreLower, moreUpper);
-      v3 = lastSmallHalves(moreLower, moreUpper);
+      const halves = v128.load(value), low = lowBitsOf(halves), high = highBitsOf(halves, mask);
+      v0 = firstFloats(low, high);
+      v1 = lastFloats(low, high);
+      const more = v128.load(value, 16), moreLow = lowBitsOf(more), moreHigh = highBitsOf(more, mask);
+      v2 = firstFloats(moreLow, moreHigh);
+      v3 = lastFloats(moreLow, moreHigh);
     }
     const w0 = v128.load32_splat(w);
     a0 = multiplyAdd(w0, v0, a0);

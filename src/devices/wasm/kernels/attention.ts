@@ -253,7 +253,7 @@ function attendSpan(call: usize, row: i32, kvHead: i32, count: i32, span: i32, s
   const pageLength = integer(call, 13);
   const scale = float(call, 18);
   const mask = v128.load32_splat(call + 4 * 22);
-  const upperMask = v128.load16_splat(call + 4 * 22, 2);
+  const highMask = v128.load16_splat(call + 4 * 22, 2);
   const power = v128.load32_splat(call + 4 * 23);
   const quantKeys = integer(call, KEY_FORMAT) == Q8_0;
   const quantValues = integer(call, VALUE_FORMAT) == Q8_0;
@@ -292,19 +292,19 @@ function attendSpan(call: usize, row: i32, kvHead: i32, count: i32, span: i32, s
       const tile = tileOf(query, count, tiles, headLength);
       switch (size) {
         case 8:
-          attendTile(8, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, upperMask, power, quantKeys, quantValues);
+          attendTile(8, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, highMask, power, quantKeys, quantValues);
           break;
         case 4:
-          attendTile(4, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, upperMask, power, quantKeys, quantValues);
+          attendTile(4, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, highMask, power, quantKeys, quantValues);
           break;
         case 3:
-          attendTile(3, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, upperMask, power, quantKeys, quantValues);
+          attendTile(3, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, highMask, power, quantKeys, quantValues);
           break;
         case 2:
-          attendTile(2, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, upperMask, power, quantKeys, quantValues);
+          attendTile(2, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, highMask, power, quantKeys, quantValues);
           break;
         default:
-          attendTile(1, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, upperMask, power, quantKeys, quantValues);
+          attendTile(1, tile, scratch, keys, keyStride, values, valueStride, start, seen, headLength, scale, mask, highMask, power, quantKeys, quantValues);
       }
     }
     start = next;

@@ -12,38 +12,33 @@ export const HALF_POWER: i32 = 0x77800000;
  */
 @inline
 export function finiteHalves(at: usize, mask: v128, power: v128): v128 {
-  return f32x4.mul(smallHalves(at, mask), power);
-}
-
-/** The same without the product: 2⁻¹¹² times the four f16. A loop has a multiplication less where the other factor has the power. */
-@inline
-export function smallHalves(at: usize, mask: v128): v128 {
-  return v128.and(i32x4.shl(v128.load16x4_s(at), 13), mask);
+  return f32x4.mul(v128.and(i32x4.shl(v128.load16x4_s(at), 13), mask), power);
 }
 
 /**
- * The same of eight f16 in a register: the first four, and `lastSmallHalves` the others. The upper 16 bits of each number,
- * `upperHalves`, are put beside the lower ones, `lowerHalves`: six instructions for eight numbers instead of eight.
+ * Eight f16 at once, and without that product, so 2⁻¹¹² times too small: a loop has a multiplication less where the other factor
+ * has the power. The upper 16 bits of each float are made in lanes of 16 bits, the lower ones too, and `firstFloats` and
+ * `lastFloats` put them beside each other: six instructions where four at a time take eight. `mask` is the upper half of
+ * HALF_MASK in all lanes of 16 bits.
  */
 @inline
-export function firstSmallHalves(lower: v128, upper: v128): v128 {
-  return v128.shuffle<i16>(lower, upper, 0, 8, 1, 9, 2, 10, 3, 11);
-}
-
-@inline
-export function lastSmallHalves(lower: v128, upper: v128): v128 {
-  return v128.shuffle<i16>(lower, upper, 4, 12, 5, 13, 6, 14, 7, 15);
-}
-
-/** `mask` is the upper half of HALF_MASK in all lanes of 16 bits. */
-@inline
-export function upperHalves(halves: v128, mask: v128): v128 {
+export function highBitsOf(halves: v128, mask: v128): v128 {
   return v128.and(i16x8.shr_s(halves, 3), mask);
 }
 
 @inline
-export function lowerHalves(halves: v128): v128 {
+export function lowBitsOf(halves: v128): v128 {
   return i16x8.shl(halves, 13);
+}
+
+@inline
+export function firstFloats(low: v128, high: v128): v128 {
+  return v128.shuffle<i16>(low, high, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+
+@inline
+export function lastFloats(low: v128, high: v128): v128 {
+  return v128.shuffle<i16>(low, high, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
 /** One f16 as f32: infinities and NaN as well. */
