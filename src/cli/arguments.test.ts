@@ -15,6 +15,32 @@ describe("normalizeArguments", () => {
     expect(normalize("--system_prompt", "a_b")).toEqual(["--system-prompt", "a_b"]);
   });
 
+  test("what only says how fast llama.cpp runs is left out, with its value, and told", () => {
+    const told: string[] = [];
+    const list = [
+      "-ngl",
+      "99",
+      "-fa",
+      "on",
+      "-p",
+      "-ngl",
+      "--flash-attn",
+      "-b",
+      "512",
+      "--no-mmap",
+      "-n",
+      "5",
+    ];
+    const left = normalizeArguments(
+      list,
+      (flag) => values.has(flag),
+      (flag) => told.push(flag),
+    );
+    expect(left).toEqual(["-p", "-ngl", "-n", "5"]);
+    expect(told).toEqual(["-ngl", "-fa", "--flash-attn", "-b", "--no-mmap"]);
+    expect(normalize("--n_gpu_layers=99", "-fa", "-p", "on")).toEqual(["-p", "on"]);
+  });
+
   test("a repository becomes a model name", () => {
     expect(normalize("-hf", "user/repo:Q8_0")).toEqual(["--model", "hf:user/repo:Q8_0"]);
     expect(normalize("--hf-repo=hf:user/repo")).toEqual(["--model", "hf:user/repo"]);

@@ -16,7 +16,7 @@ import { addServeCommand } from "./commands/serve.ts";
 import { addTokenizeCommand } from "./commands/tokenize.ts";
 import { addTrainCommand } from "./commands/train.ts";
 import { reportFailure } from "./failure.ts";
-import { endOnClosedPipe } from "./terminal.ts";
+import { endOnClosedPipe, notice } from "./terminal.ts";
 import { packageVersion } from "./version.ts";
 
 function createProgram(): Command {
@@ -49,7 +49,7 @@ function argumentsFor(program: Command, given: readonly string[]): string[] {
   if (name === undefined || !command) return [...given];
   const withValue = new Set<string | undefined>();
   for (const { required, short, long } of command.options) if (required) withValue.add(short).add(long);
-  return [name, ...normalizeArguments(rest, (flag) => withValue.has(flag))];
+  return [name, ...normalizeArguments(rest, (flag) => withValue.has(flag), leftOut)];
 }
 
 /** Runs the command that the arguments name, and sets the exit code. */
@@ -63,4 +63,8 @@ export async function runCommandLine(given: readonly string[]): Promise<void> {
     const verbose = given.includes("--verbose") || given.includes("-v") || Boolean(process.env.DEBUG);
     process.exitCode = reportFailure(error, verbose);
   }
+}
+
+function leftOut(flag: string): void {
+  notice(`${flag} has no effect here`);
 }
