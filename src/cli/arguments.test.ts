@@ -38,7 +38,15 @@ describe("normalizeArguments", () => {
     );
     expect(left).toEqual(["-p", "-ngl", "-n", "5"]);
     expect(told).toEqual(["-ngl", "-fa", "--flash-attn", "-b", "--no-mmap"]);
-    expect(normalize("--n_gpu_layers=99", "-fa", "-p", "on")).toEqual(["-p", "on"]);
+    const attached = ["--n_gpu_layers=99", "-fa", "-p", "on"];
+    expect(
+      normalizeArguments(
+        attached,
+        (flag) => values.has(flag),
+        () => {},
+      ),
+    ).toEqual(["-p", "on"]);
+    expect(normalize("--batch-size", "8")).toEqual(["--batch-size", "8"]);
   });
 
   test("a repository becomes a model name", () => {

@@ -42,12 +42,13 @@ const REPOSITORY_FLAGS: ReadonlySet<string> = new Set(["-hf", "-hfr", "--hf-repo
  * Rewrites the arguments after the command's name.
  *
  * @param takesValue whether the option of this name (short or long) consumes the next argument
- * @param onLeftOut told of options that have no effect here
+ * @param onLeftOut told of options that have no effect here; without it they are errors, as for commands that llama.cpp's
+ * programs have no like of: a `--batch-size` of `train` is meant otherwise
  */
 export function normalizeArguments(
   argumentList: readonly string[],
   takesValue: (flag: string) => boolean,
-  onLeftOut: (flag: string) => void = () => {},
+  onLeftOut?: (flag: string) => void,
 ): string[] {
   const result: string[] = [];
   for (let index = 0; index < argumentList.length; index++) {
@@ -68,7 +69,7 @@ export function normalizeArguments(
       continue;
     }
     const dashed = spelled.startsWith("--") ? spelled.replaceAll("_", "-") : spelled;
-    if (WITHOUT_EFFECT.has(dashed) || WITHOUT_EFFECT_VALUED.has(dashed)) {
+    if (onLeftOut && (WITHOUT_EFFECT.has(dashed) || WITHOUT_EFFECT_VALUED.has(dashed))) {
       // Newer programs write `-fa on`.
       const isSwitched =
         /^(on|off|auto)$/.test(argumentList[index + 1] ?? "") && /^(-fa|--flash-attn)$/.test(dashed);

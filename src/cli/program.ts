@@ -42,6 +42,9 @@ function createProgram(): Command {
   return program;
 }
 
+/** Commands whose command lines may come from llama-cli, llama-server or llama-perplexity. */
+const LIKE_LLAMA_CPP: ReadonlySet<string> = new Set(["chat", "generate", "serve", "perplexity"]);
+
 /** The arguments with llama.cpp's spellings resolved for the command that they name. */
 function argumentsFor(program: Command, given: readonly string[]): string[] {
   const [name, ...rest] = given;
@@ -49,6 +52,9 @@ function argumentsFor(program: Command, given: readonly string[]): string[] {
   if (name === undefined || !command) return [...given];
   const withValue = new Set<string | undefined>();
   for (const { required, short, long } of command.options) if (required) withValue.add(short).add(long);
+  const leftOut = LIKE_LLAMA_CPP.has(name)
+    ? (flag: string) => notice(`${flag} has no effect here`)
+    : undefined;
   return [name, ...normalizeArguments(rest, (flag) => withValue.has(flag), leftOut)];
 }
 
@@ -63,8 +69,4 @@ export async function runCommandLine(given: readonly string[]): Promise<void> {
     const verbose = given.includes("--verbose") || given.includes("-v") || Boolean(process.env.DEBUG);
     process.exitCode = reportFailure(error, verbose);
   }
-}
-
-function leftOut(flag: string): void {
-  notice(`${flag} has no effect here`);
 }

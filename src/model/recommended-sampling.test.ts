@@ -50,6 +50,15 @@ describe("what a model's files recommend", () => {
       ...{ temperature: 0, topK: 0, topP: 1, minP: 0, repeatPenalty: 1 },
     });
     expect((await ofGguf({ top_p: 0 })).topP).toBeGreaterThan(0);
+    expect(await ofGguf({ top_k: 20.4, penalty_last_n: 63.6 })).toEqual({ topK: 20, repeatLastN: 64 });
+  });
+
+  it("is an error where it is no number at all, as the sampler would say only at every answer", async () => {
+    for (const temp of [Number.NaN, Number.POSITIVE_INFINITY, "hot"])
+      await expect(ofGguf({ temp })).rejects.toMatchObject({
+        code: "bad-file",
+        message: expect.stringContaining("general.sampling.temp"),
+      });
   });
 
   it.each(["{", "[1]", "null", '{"temperature": "hot"}'])("names the file where it is %s", async (text) => {

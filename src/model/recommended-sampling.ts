@@ -8,6 +8,7 @@
 import type { FileSystem } from "../files/byte-source.ts";
 import type { GgufEntry } from "../files/gguf/write.ts";
 import type { TensorFile } from "../files/stored-tensor.ts";
+import { defined } from "../shared/defined.ts";
 import { readJsonBeside } from "./companions.ts";
 import { Settings } from "./settings.ts";
 
@@ -32,12 +33,14 @@ interface Key {
 }
 
 const atLeast0 = (value: number): number => Math.max(0, value);
+/** Whole, where the sampler counts tokens. */
+const count = (least: number) => (value: number) => Math.max(least, Math.round(value));
 const share = (value: number): number => Math.min(1, Math.max(0, value));
 
 const KEYS: readonly Key[] = [
   { option: "temperature", gguf: "temp", type: "f32", huggingFace: "temperature", within: atLeast0 },
   // -1 is all, as 0 is.
-  { option: "topK", gguf: "top_k", type: "i32", huggingFace: "top_k", within: atLeast0 },
+  { option: "topK", gguf: "top_k", type: "i32", huggingFace: "top_k", within: count(0) },
   // 0 keeps the likeliest token elsewhere, and so does a share this small.
   {
     option: "topP",
@@ -54,13 +57,13 @@ const KEYS: readonly Key[] = [
     huggingFace: "repetition_penalty",
     within: (value) => (value > 0 ? value : 1),
   },
-  { option: "repeatLastN", gguf: "penalty_last_n", type: "i32", within: (value) => Math.max(-1, value) },
+  { option: "repeatLastN", gguf: "penalty_last_n", type: "i32", within: count(-1) },
 ];
 
 /**
  * Reads what a model's files recommend; {} where they say nothing.
  *
- * @throws {CriaError} "bad-file" for a setting that is not a number, or a generation_config.json that is not JSON.
+ * @throws {CriaError} "bad-file" for a setting that is not a finite number, or a generation_config.json that is not JSON.
  */
 export async function findRecommendedSampling(
   file: TensorFile,
@@ -77,7 +80,7 @@ function readKeys(settings: Settings, nameOf: (key: Key) => string | undefined):
   const found = KEYS.flatMap((key) => {
     const name = nameOf(key);
     if (name === undefined || !settings.has(name)) return [];
-    return [[key.option, key.within(shortest(settings.number(name)))] as const];
+    return [[key.option, key.within(shortest(settings.finite(name)))] as const];
   });
   return Object.fromEntries(found);
 }
@@ -85,6 +88,19 @@ function readKeys(settings: Settings, nameOf: (key: Key) => string | undefined):
 /** A number that was kept as f32, as people write it: 0.95 for 0.949999988. */
 function shortest(value: number): number {
   return Number(value.toPrecision(7));
+}
+
+/** The same under the names that requests to servers have, Ollama's among them. */
+export function requestFields(sampling: RecommendedSampling): Record<string, number> {
+  const fields = {
+    temperature: sampling.temperature,
+    top_k: sampling.topK,
+    top_p: sampling.topP,
+    min_p: sampling.minP,
+    repeat_penalty: sampling.repeatPenalty,
+    repeat_last_n: sampling.repeatLastN,
+  };
+  return defined(fields);
 }
 
 /** The entries of a GGUF. */

@@ -24,6 +24,13 @@ export class Settings {
     return value;
   }
 
+  /** @throws {CriaError} code "bad-file" when the key is missing or not a number that a text could hold. */
+  finite(key: string): number {
+    const value = this.number(key);
+    if (!Number.isFinite(value)) throw this.#wrong(key, "a finite number", value);
+    return value;
+  }
+
   text(key: string, fallback?: string): string {
     if (!this.has(key) && fallback !== undefined) return fallback;
     const value = this.#values.get(key);

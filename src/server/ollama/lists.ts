@@ -4,7 +4,7 @@
  *
  * Flow: ServerContext → JSON.
  */
-import type { RecommendedSampling } from "../../model/recommended-sampling.ts";
+import { type RecommendedSampling, requestFields } from "../../model/recommended-sampling.ts";
 import type { ServerContext } from "../context.ts";
 import { parameterCount } from "../openai/models.ts";
 
@@ -53,19 +53,10 @@ export function ollamaShow(context: ServerContext, asked: string | undefined): o
   };
 }
 
-/** Ollama's names of what a model's maker recommends. */
-const PARAMETERS = {
-  temperature: "temperature",
-  topK: "top_k",
-  topP: "top_p",
-  minP: "min_p",
-  repeatPenalty: "repeat_penalty",
-  repeatLastN: "repeat_last_n",
-} as const satisfies Record<keyof RecommendedSampling, string>;
-
+/** As Ollama writes them: a line each. */
 function parametersOf(sampling: RecommendedSampling): string {
-  return Object.entries(sampling)
-    .map(([name, value]) => `${PARAMETERS[name as keyof RecommendedSampling].padEnd(30)} ${value}`)
+  return Object.entries(requestFields(sampling))
+    .map(([name, value]) => `${name.padEnd(30)} ${value}`)
     .join("\n");
 }
 

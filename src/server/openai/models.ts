@@ -5,9 +5,8 @@
  */
 
 import type { ModelConfig } from "../../model/config.ts";
-import type { RecommendedSampling } from "../../model/recommended-sampling.ts";
+import { requestFields } from "../../model/recommended-sampling.ts";
 import { expectedShapes } from "../../model/weights.ts";
-import { defined } from "../../shared/defined.ts";
 import type { ServerContext } from "../context.ts";
 
 export function listModels(context: ServerContext): object {
@@ -34,21 +33,9 @@ export function describeModel(context: ServerContext, asked?: string): object {
       ...(context.options.details?.byteLength === undefined
         ? {}
         : { size: context.options.details.byteLength }),
-      sampling: samplingFields(model.sampling),
+      sampling: requestFields(model.sampling),
     },
   };
-}
-
-/** What the model's maker recommends, as the fields of a request. */
-function samplingFields(sampling: RecommendedSampling): object {
-  return defined({
-    temperature: sampling.temperature,
-    top_k: sampling.topK,
-    top_p: sampling.topP,
-    min_p: sampling.minP,
-    repeat_penalty: sampling.repeatPenalty,
-    repeat_last_n: sampling.repeatLastN,
-  });
 }
 
 /** As the file says, else as the shapes of the weights say, taking the head for a matrix of its own. */
