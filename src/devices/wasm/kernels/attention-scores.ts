@@ -2,8 +2,9 @@
  * Scores of a piece of positions: scale · q · k of the queries of a tile (attention-tile.ts), lanes being channels.
  * Scores are 8 floats a position.
  *
- * Keys of F16 become floats, eight channels at a time; queries are four channels of each in turn. A tile of many queries goes through one position
- * at a time, one of few through several, so that there are always eight sums at work.
+ * Keys of F16 become floats, eight channels at a time; queries are four channels of each in turn. So the products stand twice
+ * in each loop: an inlined function of AssemblyScript gives one value, not eight sums. A tile of many queries goes through
+ * one position at a time, one of few through several, so that there are always eight sums at work.
  *
  * Keys of Q8_0 stay whole numbers, and queries are rounded to 16 bits: their products of a block are summed exactly,
  * eight at a time, then multiplied by the block's scale.
